@@ -1,0 +1,1 @@
+"""Apportion's rooms: what is decided, kept, taken in, planned and shown."""

@@ -1,0 +1,1 @@
+"""What may go where, and proof that nobody edited the answer."""

@@ -1,0 +1,1 @@
+"""The business's own words and rules, on the standard library alone."""

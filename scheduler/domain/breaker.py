@@ -1,0 +1,32 @@
+"""When to leave a failing offer alone."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerPolicy:
+    """*failures_max* failures in a row close the offer for *rest*."""
+
+    failures_max: int = 5
+    rest: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """How one offer has done of late.  A value: each outcome gives a new one."""
+
+    failures: int = 0
+    resting_until: datetime | None = None
+
+    def allows(self, now: datetime) -> bool:
+        return self.resting_until is None or now >= self.resting_until
+
+    def after_success(self) -> "Breaker":
+        return Breaker()
+
+    def after_failure(self, now: datetime, policy: BreakerPolicy) -> "Breaker":
+        failures = self.failures + 1
+        # Once at the limit, one more failure is enough: the call after a rest is a probe.
+        resting_until = now + policy.rest if failures >= policy.failures_max else None
+        return Breaker(failures=failures, resting_until=resting_until)

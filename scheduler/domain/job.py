@@ -1,0 +1,50 @@
+"""A job: one document with one task and its limits."""
+
+from enum import StrEnum
+
+
+class Task(StrEnum):
+    """What is to be done with a document."""
+
+    SUMMARIZE = "summarize"
+    EXTRACT = "extract"
+    CLASSIFY = "classify"
+    ANSWER = "answer"
+
+
+class JobState(StrEnum):
+    """Where a job stands.
+
+    `queued`: waits for a window (a deferred job is queued again, with its reason).
+    `planned`: has an option, and belongs to a parcel.
+    `done`: has its result.  `failed`: will get none; the reason is its result.
+    """
+
+    QUEUED = "queued"
+    PLANNED = "planned"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Reduction(StrEnum):
+    """How far a document is shortened before the call."""
+
+    NONE = "none"
+    LIGHT = "light"
+    STRONG = "strong"
+
+
+class When(StrEnum):
+    """Which window a job waits for."""
+
+    NOW = "now"
+    NIGHT = "night"
+
+
+class DataClass(StrEnum):
+    """How sensitive a document is, least first."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    CONFIDENTIAL = "confidential"
+    RESTRICTED = "restricted"

@@ -1,0 +1,1 @@
+"""What a model would do with a document, and at what price, before it is paid for."""

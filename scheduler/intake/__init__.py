@@ -1,0 +1,1 @@
+"""How jobs come in: Kafka, files and directories."""

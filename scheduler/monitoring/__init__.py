@@ -1,0 +1,1 @@
+"""Whether the service still does as well as it did."""

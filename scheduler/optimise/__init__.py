@@ -1,0 +1,1 @@
+"""The budgeted assignment problem: many jobs, many options, one budget."""

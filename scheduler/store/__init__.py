@@ -1,0 +1,1 @@
+"""Postgres: one module per group of tables; the caller owns the transaction."""

@@ -1,0 +1,1 @@
+"""Celery workers: they do the work, with retries and failover."""

@@ -1,0 +1,1 @@
+"""A provider for tests and trials: real protocol, scripted faults, its own bill."""
