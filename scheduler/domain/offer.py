@@ -78,8 +78,6 @@ class Offer:
         270000
         """
         cost_pusd = (
-            self.request_price
-            + input_tokens * self.input_price
-            + output_tokens * self.output_price
+            self.request_price + input_tokens * self.input_price + output_tokens * self.output_price
         )
         return -(-cost_pusd // PUSD_PER_NUSD)

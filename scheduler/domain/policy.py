@@ -1,0 +1,105 @@
+"""The limits and choices that are the operator's to make; every one has a name here."""
+
+import dataclasses
+from dataclasses import dataclass
+
+from scheduler.domain.evidence import canonical, digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakePolicy:
+    """What comes in, and what a job has when its message does not say.
+
+    Attributes:
+        text_bytes_max: the longest document taken inline.
+        file_bytes_max: the longest document read from a file.
+        message_bytes_max: the longest message that is looked at at all.
+        chunk_messages: messages stored in one transaction, at most.
+        queue_jobs_max: intake waits while this many jobs are queued.
+    """
+
+    default_scope: str = "default/default/default"
+    default_priority: int = 5
+    default_data_class: str = "internal"
+    text_bytes_max: int = 1_048_576
+    file_bytes_max: int = 16_777_216
+    message_bytes_max: int = 2_097_152
+    chunk_messages: int = 5_000
+    queue_jobs_max: int = 5_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPolicy:
+    """When a window closes, and how its jobs are planned.
+
+    Attributes:
+        window_jobs: a window closes at this many jobs,
+        window_s: or when its oldest job has waited this long.
+        night_crontab: when the bulk jobs' window closes, five fields,
+        night_zone: in this IANA time zone.
+        quality_level: confidence of the quality's lower bound that a plan counts on.
+        output_quantile: reservations cover an answer's length up to this quantile.
+        solve_s: the time limit of one solve.
+        parcel_jobs: jobs in one parcel, at most.
+        parcel_attempts: leases of one parcel, at most.
+        alternatives: next best options kept for failover.
+        deferral_s: how long a deferred job waits before it is planned again.
+        deferrals_max: after this many, a job with no allowed option fails.
+        seed: of the solve.
+    """
+
+    window_jobs: int = 20_000
+    window_s: float = 2.0
+    night_crontab: str = "0 22 * * *"
+    night_zone: str = "UTC"
+    quality_level: float = 0.8
+    output_quantile: float = 0.95
+    solve_s: float = 30.0
+    parcel_jobs: int = 256
+    parcel_attempts: int = 5
+    alternatives: int = 3
+    deferral_s: float = 60.0
+    deferrals_max: int = 10_000
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkPolicy:
+    """How calls are made, retried and given up.
+
+    Attributes:
+        lease_s: a parcel's lease; renewed while its worker lives.
+        flush_jobs: outcomes settled in one transaction, at most,
+        flush_s: and at least this often.
+        concurrency: calls in flight of one worker process.
+        call_s: the time limit of one call.
+        tries_max: calls of one attempt (after failures that were surely not billed).
+        tries_s: time limit of one attempt with all its waits.
+        attempts_max: attempts of one job over all its offers, before it goes back to the queue.
+        breaker_failures: failures in a row that rest an offer,
+        breaker_rest_s: for this long.
+    """
+
+    lease_s: float = 60.0
+    flush_jobs: int = 500
+    flush_s: float = 0.5
+    concurrency: int = 64
+    call_s: float = 120.0
+    tries_max: int = 4
+    tries_s: float = 180.0
+    attempts_max: int = 4
+    breaker_failures: int = 5
+    breaker_rest_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """All of it; its digest goes into the evidence of what was decided under it."""
+
+    intake: IntakePolicy = IntakePolicy()
+    plan: PlanPolicy = PlanPolicy()
+    work: WorkPolicy = WorkPolicy()
+
+    def digest(self) -> bytes:
+        """SHA-256 (32 bytes) of every figure."""
+        return digest(canonical(dataclasses.asdict(self)).encode())

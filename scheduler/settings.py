@@ -1,0 +1,109 @@
+"""The environment's settings (`APPORTION_*`); read by the top floor and entry points alone."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from scheduler.domain.errors import Refused
+from scheduler.domain.policy import Policy
+
+
+_STRICT = ConfigDict(extra="forbid")
+
+
+class BadSettings(Refused):
+    """A setting is wrong; the message names it."""
+
+    def __init__(self, problems: str) -> None:
+        super().__init__(f"settings: {problems}")
+        self.problems = problems
+
+
+class Settings(BaseSettings):
+    """What the environment says.  With nothing set, everything is embedded.
+
+    `kafka_options` is a JSON object passed through to kafka-python (`security_protocol`,
+    `sasl_mechanism`, `ssl_cafile`...).  `policy` is a JSON object, or `policy_file` the path
+    of one, with any of `scheduler.domain.policy`'s figures, as {"plan": {"window_s": 5}}.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="APPORTION_", frozen=True, extra="ignore")
+
+    home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("apportion")))
+    database_url: SecretStr | None = None
+    broker_url: SecretStr | None = None
+    kafka_bootstrap: str | None = None
+    kafka_options: SecretStr | None = None
+    kafka_group: str = "apportion"
+    jobs_topic: str = "documents.jobs"
+    results_topic: str = "documents.results"
+    dead_topic: str = "documents.dead"
+    feedback_topic: str = "documents.feedback"
+    catalog: Path | None = None
+    roots: str = ""
+    policy: str = ""
+    policy_file: Path | None = None
+    log_level: str = "INFO"
+    log_json: bool = False
+
+    @cached_property
+    def document_roots(self) -> tuple[Path, ...]:
+        """Directories under which a job's `path` may lie (`APPORTION_ROOTS`, separated by ':')."""
+        return tuple(Path(root).resolve() for root in self.roots.split(":") if root)
+
+    @cached_property
+    def kafka(self) -> dict[str, Any]:
+        """kafka-python's arguments for every client, `bootstrap_servers` among them.
+
+        Raises:
+            BadSettings: `APPORTION_KAFKA_OPTIONS` is not a JSON object.
+        """
+        options = _json_object("APPORTION_KAFKA_OPTIONS", self.kafka_options)
+        return {"bootstrap_servers": (self.kafka_bootstrap or "").split(",")} | options
+
+    @cached_property
+    def policies(self) -> Policy:
+        """The operator's policy, the default figures where nothing is said.
+
+        Raises:
+            BadSettings: a figure is unknown or of the wrong type.
+        """
+        said = self.policy_file.read_text() if self.policy_file else self.policy
+        try:
+            return TypeAdapter(Policy, config=_STRICT).validate_json(said or "{}")
+        except ValidationError as error:
+            raise BadSettings(_problems("APPORTION_POLICY", error)) from None
+
+
+def read_settings() -> Settings:
+    """The settings of this process's environment.
+
+    Raises:
+        BadSettings: a value cannot be read; the value itself is not repeated.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise BadSettings(_problems("APPORTION_", error)) from None
+
+
+def _json_object(name: str, value: SecretStr | None) -> dict[str, Any]:
+    try:
+        options = json.loads(value.get_secret_value()) if value else {}
+    except json.JSONDecodeError:
+        options = None
+    if not isinstance(options, dict):
+        raise BadSettings(f'{name} must be a JSON object, like {{"security_protocol": "SSL"}}')
+    return options
+
+
+def _problems(name: str, error: ValidationError) -> str:
+    return "; ".join(
+        f"{name} {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False)
+    )

@@ -1,0 +1,20 @@
+"""Engines: how every process reaches Postgres, and as whom."""
+
+from sqlalchemy import Engine, create_engine
+
+APP_ROLE = "apportion_app"
+
+
+def open_engine(url: str, *, pool_size: int = 4, statement_timeout_s: int = 300) -> Engine:
+    """An engine on *url* (postgresql+psycopg://) whose sessions act as `apportion_app`.
+
+    That role can neither change the append-only tables nor the schema, whoever logged in.
+    """
+    options = f"-c role={APP_ROLE} -c statement_timeout={statement_timeout_s}s -c timezone=UTC"
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        connect_args={"options": options, "application_name": "apportion"},
+    )

@@ -1,0 +1,1 @@
+"""The tables, as SQLAlchemy Core sees them; migrations/ is what makes them."""

@@ -1,0 +1,175 @@
+"""Documents, the jobs on them, and the jobs' results."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Named,
+    SmallInteger,
+    Table,
+    Text,
+    TypedColumns,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+from scheduler.domain.job import DataClass, JobState, Reduction, Task, When
+from scheduler.store.tables.base import (
+    NO_TEXTS,
+    NOW,
+    Bytes,
+    Json,
+    Texts,
+    Timestamp,
+    metadata,
+    one_of,
+)
+
+
+class _DocumentColumns(TypedColumns):
+    id = Column(BigInteger, Identity(always=True), primary_key=True)
+    tenant_id: Named[int] = Column(ForeignKey("scope.id"))
+    # SHA-256 of the UTF-8 text.
+    digest = Column(Bytes, nullable=False)
+    bytes: Named[int]
+    words: Named[int]
+    body: Named[str | None] = Column(Text)
+    # Where the text is read from instead, under a configured root.
+    path: Named[str | None] = Column(Text)
+    found_class = Column(Text, nullable=False, server_default=DataClass.PUBLIC)
+    # float32[FEATURES] and int32[k], little-endian: the quality and the token models' inputs.
+    features = Column(Bytes, nullable=False)
+    token_stats = Column(Bytes, nullable=False)
+
+
+document = Table(
+    "document",
+    metadata,
+    _DocumentColumns,
+    UniqueConstraint("tenant_id", "digest"),
+    CheckConstraint("(body IS NULL) <> (path IS NULL)", name="place"),
+    CheckConstraint(one_of("found_class", DataClass), name="found_class"),
+    CheckConstraint("octet_length(digest) = 32", name="digest"),
+)
+
+
+class _JobColumns(TypedColumns):
+    id = Column(BigInteger, Identity(always=True), primary_key=True)
+    tenant_id: Named[int] = Column(ForeignKey("scope.id"))
+    project_id: Named[int] = Column(ForeignKey("scope.id"))
+    # The client's job id, unique for the tenant.
+    key = Column(Text, nullable=False)
+    # SHA-256 of what was asked: the same key with another digest is refused.
+    digest = Column(Bytes, nullable=False)
+    document_id = Column(BigInteger, ForeignKey("document.id"), nullable=False)
+    task = Column(Text, nullable=False)
+    # What the task needs beside the document: question, labels, schema, words.
+    params = Column(Json, nullable=False, server_default=text("'{}'"))
+    # The client's own names for chargeback; passed through to the result.
+    tags = Column(Json, nullable=False, server_default=text("'{}'"))
+    # 1 (least) to 9 (most); 5 weighs one.
+    priority: Named[int] = Column(SmallInteger, server_default="5")
+    deadline: Named[datetime | None] = Column(Timestamp)
+    min_quality_ppm: Named[int] = Column(server_default="0")
+    max_cost_nusd: Named[int | None] = Column(BigInteger)
+    residency: Named[list[str]] = Column(Texts, nullable=False, server_default=NO_TEXTS)
+    data_class = Column(Text, nullable=False)
+    run_when = Column(Text, nullable=False, server_default=When.NOW)
+    source = Column(Text, nullable=False)
+    received_at: Named[datetime] = Column(Timestamp, server_default=NOW)
+    state = Column(Text, nullable=False, server_default=JobState.QUEUED)
+    not_before: Named[datetime] = Column(Timestamp, server_default=NOW)
+    deferrals: Named[int] = Column(SmallInteger, server_default="0")
+    deferral_reason: Named[str | None] = Column(Text)
+    plan_id: Named[int | None] = Column(BigInteger)
+    parcel_id: Named[int | None] = Column(BigInteger)
+    # What is set aside for the job and not yet spent or given back.
+    reserved_nusd: Named[int] = Column(BigInteger, server_default="0")
+    # The day whose budgets bear the reservation.
+    booked_on: Named[date | None] = Column(Date)
+    spent_nusd: Named[int] = Column(BigInteger, server_default="0")
+    finished_at: Named[datetime | None] = Column(Timestamp)
+
+
+job = Table(
+    "job",
+    metadata,
+    _JobColumns,
+    UniqueConstraint("tenant_id", "key"),
+    CheckConstraint(one_of("task", Task), name="task"),
+    CheckConstraint(one_of("data_class", DataClass), name="data_class"),
+    CheckConstraint(one_of("run_when", When), name="run_when"),
+    CheckConstraint(one_of("state", JobState), name="state"),
+    CheckConstraint("priority BETWEEN 1 AND 9", name="priority"),
+    CheckConstraint("min_quality_ppm BETWEEN 0 AND 1000000", name="min_quality"),
+    CheckConstraint("max_cost_nusd >= 0 AND reserved_nusd >= 0 AND spent_nusd >= 0", name="money"),
+    CheckConstraint("(state = 'planned') = (parcel_id IS NOT NULL)", name="parcel"),
+    CheckConstraint("(state IN ('done', 'failed')) = (finished_at IS NOT NULL)", name="finished"),
+    CheckConstraint("octet_length(key) BETWEEN 1 AND 200", name="key"),
+)
+Index("ix_job_queued", job.c.run_when, job.c.id, postgresql_where=text("state = 'queued'"))
+Index("ix_job_parcel", job.c.parcel_id, postgresql_where=text("state = 'planned'"))
+# Money that is still set aside though the job is over: attempts whose outcome is unknown.
+Index(
+    "ix_job_held",
+    job.c.id,
+    postgresql_where=text("reserved_nusd > 0 AND state IN ('done', 'failed')"),
+)
+
+
+class _ResultColumns(TypedColumns):
+    job_id = Column(BigInteger, ForeignKey("job.id"), primary_key=True, autoincrement=False)
+    tenant_id: Named[int] = Column(ForeignKey("scope.id"))
+    status = Column(Text, nullable=False)
+    # What the task's contract promises: a text, or an object.
+    output: Named[object] = Column(Json, nullable=True)
+    reason: Named[str | None] = Column(Text)
+    attempt_id: Named[UUID | None] = Column(Uuid)
+    offer_id: Named[int | None] = Column(ForeignKey("offer.id"))
+    reduction: Named[str | None] = Column(Text)
+    # All that was spent on the job up to here, waste included.
+    cost_nusd = Column(BigInteger, nullable=False)
+    quality_ppm: Named[int | None] = Column(Integer)
+    digest = Column(Bytes, nullable=False)
+    at: Named[datetime] = Column(Timestamp, server_default=NOW)
+
+
+result = Table(
+    "result",
+    metadata,
+    _ResultColumns,
+    CheckConstraint("status IN ('done', 'failed')", name="status"),
+    CheckConstraint("(status = 'failed') = (reason IS NOT NULL)", name="reason"),
+    CheckConstraint("(status = 'done') = (attempt_id IS NOT NULL)", name="attempt"),
+    CheckConstraint(one_of("reduction", Reduction), name="reduction"),
+)
+
+
+class _FeedbackColumns(TypedColumns):
+    id = Column(BigInteger, Identity(always=True), primary_key=True)
+    job_id = Column(BigInteger, ForeignKey("job.id"), nullable=False)
+    kind = Column(Text, nullable=False)
+    score_ppm: Named[int | None] = Column(Integer)
+    seconds: Named[float | None]
+    source = Column(Text, nullable=False)
+    at: Named[datetime] = Column(Timestamp, server_default=NOW)
+
+
+feedback = Table(
+    "feedback",
+    metadata,
+    _FeedbackColumns,
+    CheckConstraint("kind IN ('use', 'edit', 'ignore', 'score')", name="kind"),
+    CheckConstraint("(kind = 'score') = (score_ppm IS NOT NULL)", name="score"),
+    CheckConstraint("score_ppm BETWEEN 0 AND 1000000 AND seconds >= 0", name="range"),
+)
+Index("ix_feedback_job", feedback.c.job_id)
