@@ -1,19 +1,17 @@
 """The environment's settings (`APPORTION_*`); read by the top floor and entry points alone."""
 
+import dataclasses
 import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import ConfigDict, Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scheduler.domain.errors import Refused
 from scheduler.domain.policy import Policy
-
-
-_STRICT = ConfigDict(extra="forbid")
 
 
 class BadSettings(Refused):
@@ -74,8 +72,11 @@ class Settings(BaseSettings):
             BadSettings: a figure is unknown or of the wrong type.
         """
         said = self.policy_file.read_text() if self.policy_file else self.policy
+        figures = _json_object("APPORTION_POLICY", SecretStr(said))
+        if unknown := sorted(_keys(figures) - _keys(dataclasses.asdict(Policy()))):
+            raise BadSettings(f"APPORTION_POLICY: there is no figure {', '.join(unknown)}")
         try:
-            return TypeAdapter(Policy, config=_STRICT).validate_json(said or "{}")
+            return TypeAdapter(Policy).validate_python(figures)
         except ValidationError as error:
             raise BadSettings(_problems("APPORTION_POLICY", error)) from None
 
@@ -94,12 +95,22 @@ def read_settings() -> Settings:
 
 def _json_object(name: str, value: SecretStr | None) -> dict[str, Any]:
     try:
-        options = json.loads(value.get_secret_value()) if value else {}
+        options = json.loads(value.get_secret_value()) if value and value.get_secret_value() else {}
     except json.JSONDecodeError:
         options = None
     if not isinstance(options, dict):
-        raise BadSettings(f'{name} must be a JSON object, like {{"security_protocol": "SSL"}}')
+        raise BadSettings(f"{name} must be a JSON object")
     return options
+
+
+def _keys(figures: dict[str, Any]) -> set[str]:
+    inner = {
+        f"{name}.{key}"
+        for name, group in figures.items()
+        if isinstance(group, dict)
+        for key in group
+    }
+    return inner | set(figures)
 
 
 def _problems(name: str, error: ValidationError) -> str:

@@ -122,6 +122,7 @@ CREATE TABLE attempt (
     prompt TEXT NOT NULL,
     state TEXT DEFAULT 'started' NOT NULL,
     reserved_nusd BIGINT NOT NULL,
+    booked_on DATE NOT NULL,
     cost_nusd BIGINT,
     input_tokens INTEGER,
     output_tokens INTEGER,

@@ -94,6 +94,8 @@ class _JobColumns(TypedColumns):
     parcel_id: Named[int | None] = Column(BigInteger)
     # What is set aside for the job and not yet spent or given back.
     reserved_nusd: Named[int] = Column(BigInteger, server_default="0")
+    # The part of it that is kept for attempts whose outcome is unknown.
+    held_nusd: Named[int] = Column(BigInteger, server_default="0")
     # The day whose budgets bear the reservation.
     booked_on: Named[date | None] = Column(Date)
     spent_nusd: Named[int] = Column(BigInteger, server_default="0")
@@ -111,7 +113,9 @@ job = Table(
     CheckConstraint(one_of("state", JobState), name="state"),
     CheckConstraint("priority BETWEEN 1 AND 9", name="priority"),
     CheckConstraint("min_quality_ppm BETWEEN 0 AND 1000000", name="min_quality"),
-    CheckConstraint("max_cost_nusd >= 0 AND reserved_nusd >= 0 AND spent_nusd >= 0", name="money"),
+    CheckConstraint("max_cost_nusd >= 0 AND spent_nusd >= 0", name="money"),
+    CheckConstraint("held_nusd BETWEEN 0 AND reserved_nusd", name="held"),
+    CheckConstraint("reserved_nusd = 0 OR booked_on IS NOT NULL", name="booked"),
     CheckConstraint("(state = 'planned') = (parcel_id IS NOT NULL)", name="parcel"),
     CheckConstraint("(state IN ('done', 'failed')) = (finished_at IS NOT NULL)", name="finished"),
     CheckConstraint("octet_length(key) BETWEEN 1 AND 200", name="key"),

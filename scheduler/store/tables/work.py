@@ -1,11 +1,12 @@
 """Parcels of work, and the paid calls made for them."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     ForeignKey,
     Identity,
     Index,
@@ -78,6 +79,8 @@ class _AttemptColumns(TypedColumns):
     state = Column(Text, nullable=False, server_default=AttemptState.STARTED)
     # Set aside for this call, out of the job's reservation.
     reserved_nusd = Column(BigInteger, nullable=False)
+    # The day whose budgets bear it.
+    booked_on: Named[date] = Column(Date)
     cost_nusd: Named[int | None] = Column(BigInteger)
     input_tokens: Named[int | None] = Column(Integer)
     output_tokens: Named[int | None] = Column(Integer)

@@ -1,0 +1,94 @@
+"""Budgets: made, changed and listed."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from scheduler.domain.errors import BudgetExceeded
+from scheduler.store.ledger import BOOKING
+from scheduler.store.tables.money import budget
+from scheduler.store.tables.scopes import scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetLine:
+    """One budget as it stands; amounts in nUSD, *ends_on* is the first day after it."""
+
+    id: int
+    scope: str
+    starts_on: date
+    ends_on: date
+    limit_nusd: int
+    spent_nusd: int
+    reserved_nusd: int
+    overrun_nusd: int
+
+    @property
+    def free_nusd(self) -> int:
+        return self.limit_nusd - self.spent_nusd - self.reserved_nusd
+
+
+_BOOKED = text("""
+    SELECT coalesce(sum(CASE ledger.kind WHEN 'reservation' THEN amount_nusd WHEN 'overrun'
+                        THEN 0 ELSE -amount_nusd END), 0)::bigint AS reserved_nusd,
+           coalesce(sum(amount_nusd) FILTER (WHERE ledger.kind IN ('posting', 'waste')), 0)::bigint
+               AS spent_nusd,
+           coalesce(sum(amount_nusd) FILTER (WHERE ledger.kind = 'overrun'), 0)::bigint
+               AS overrun_nusd
+    FROM ledger
+    JOIN scope project ON project.id = ledger.project_id
+    JOIN scope team ON team.id = project.parent_id
+    WHERE :scope_id IN (project.id, team.id, team.parent_id)
+      AND booked_on >= :starts_on AND booked_on < :ends_on
+""")
+
+
+def set_budget(
+    conn: Connection, *, scope_id: int, starts_on: date, ends_on: date, limit_nusd: int
+) -> None:
+    """Make the scope's budget for that period, or change its limit.
+
+    A new budget begins with what the ledger already holds for its scope and period.
+
+    Raises:
+        BudgetExceeded: more than *limit_nusd* is already spent or set aside.
+    """
+    # Alone: an entry booked meanwhile would miss the new budget.
+    conn.execute(select(func.pg_advisory_xact_lock(*BOOKING)))
+    period = {"scope_id": scope_id, "starts_on": starts_on, "ends_on": ends_on}
+    booked = conn.execute(_BOOKED, period).one()
+    used_nusd = booked.reserved_nusd + booked.spent_nusd
+    if used_nusd > limit_nusd:
+        path = conn.execute(select(scope.c.path).where(scope.c.id == scope_id)).scalar_one()
+        raise BudgetExceeded(budget=path, asked_nusd=used_nusd, free_nusd=limit_nusd)
+    conn.execute(
+        insert(budget)
+        .values(limit_nusd=limit_nusd, **period, **booked._asdict())
+        .on_conflict_do_update(
+            index_elements=["scope_id", "starts_on", "ends_on"],
+            set_={"limit_nusd": limit_nusd, "set_at": func.now()},
+        )
+    )
+
+
+def list_budgets(conn: Connection, *, on: date | None = None) -> list[BudgetLine]:
+    """All budgets, or those of the day *on*; by scope and period."""
+    lines = (
+        select(
+            budget.c.id,
+            scope.c.path.label("scope"),
+            budget.c.starts_on,
+            budget.c.ends_on,
+            budget.c.limit_nusd,
+            budget.c.spent_nusd,
+            budget.c.reserved_nusd,
+            budget.c.overrun_nusd,
+        )
+        .join(scope, scope.c.id == budget.c.scope_id)
+        .order_by(scope.c.path, budget.c.starts_on)
+    )
+    if on is not None:
+        lines = lines.where(budget.c.starts_on <= on, budget.c.ends_on > on)
+    return [BudgetLine(**row._asdict()) for row in conn.execute(lines)]

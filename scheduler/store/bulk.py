@@ -1,0 +1,32 @@
+"""Many rows at once: COPY in, for tables and for staging tables."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection
+
+
+def copy_rows(
+    conn: Connection, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Append *rows* to *table*, each with a value for every one of *columns*, by COPY.
+
+    JSON columns take JSON text.  The caller owns the transaction.
+    """
+    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with driver(conn).cursor().copy(statement) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def driver(conn: Connection) -> psycopg.Connection[Any]:
+    """psycopg's own connection under *conn*, in the same transaction."""
+    # SQLAlchemy opens its transaction at the first statement; what goes past it must not be first.
+    conn.exec_driver_sql("")
+    raw = conn.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    return raw

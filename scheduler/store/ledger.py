@@ -1,0 +1,142 @@
+"""The ledger and the budgets it moves, always together."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from datetime import date
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select, text
+
+from scheduler.domain.errors import BudgetExceeded, Refused
+from scheduler.domain.ledger import Balance, EntryKind
+from scheduler.store.bulk import copy_rows
+
+# Held shared by whoever books, and alone by whoever makes a budget from what was booked.
+BOOKING = (4120, 2)
+
+
+class NoBudget(Refused):
+    """Money was to be set aside for a project that no budget covers on that day."""
+
+    def __init__(self, *, project_id: int, day: date) -> None:
+        super().__init__(
+            f"no budget covers project {project_id} on {day}; make one with `apportion budget set`"
+        )
+        self.project_id = project_id
+        self.day = day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One ledger entry to be written; the fields in the order of the table's columns.
+
+    Attributes:
+        amount_nusd: above zero; an entry of nothing is not written.
+        booked_on: the day whose budgets bear it: that of the reservation it belongs to.
+    """
+
+    kind: EntryKind
+    amount_nusd: int
+    tenant_id: int
+    project_id: int
+    booked_on: date
+    job_id: int
+    plan_id: int | None = None
+    attempt_id: UUID | None = None
+    offer_id: int | None = None
+
+
+COLUMNS = (
+    "kind",
+    "amount_nusd",
+    "tenant_id",
+    "project_id",
+    "booked_on",
+    "job_id",
+    "plan_id",
+    "attempt_id",
+    "offer_id",
+)
+
+_TOUCHED = text("""
+    SELECT moved.project_id, moved.day, budget.id, scope.path,
+           budget.limit_nusd - budget.spent_nusd - budget.reserved_nusd AS free_nusd
+    FROM unnest(CAST(:projects AS int[]), CAST(:days AS date[])) AS moved (project_id, day)
+    JOIN scope project ON project.id = moved.project_id
+    JOIN scope team ON team.id = project.parent_id
+    JOIN budget ON budget.scope_id IN (project.id, team.id, team.parent_id)
+               AND moved.day >= budget.starts_on AND moved.day < budget.ends_on
+    JOIN scope ON scope.id = budget.scope_id
+    ORDER BY budget.id
+    FOR UPDATE OF budget
+""")
+
+_MOVE = text("""
+    UPDATE budget
+    SET reserved_nusd = reserved_nusd + moved.reserved,
+        spent_nusd = spent_nusd + moved.spent,
+        overrun_nusd = overrun_nusd + moved.overrun
+    FROM unnest(CAST(:ids AS int[]), CAST(:reserved AS bigint[]), CAST(:spent AS bigint[]),
+                CAST(:overrun AS bigint[])) AS moved (id, reserved, spent, overrun)
+    WHERE budget.id = moved.id
+""")
+
+
+def book(conn: Connection, entries: Sequence[Entry]) -> None:
+    """Write *entries* and move every budget that bears them, or neither.
+
+    Locks those budgets until the caller's transaction ends, so it is called late in it.
+
+    Raises:
+        BudgetExceeded: a budget would have less than nothing free.
+        NoBudget: a reservation's project has no budget on its day.
+    """
+    if not entries:
+        return
+    conn.execute(select(func.pg_advisory_xact_lock_shared(*BOOKING)))
+    moved = _sums(entries)
+    _move_budgets(conn, moved)
+    copy_rows(conn, "ledger", COLUMNS, map(astuple, entries))
+
+
+def _sums(entries: Iterable[Entry]) -> dict[tuple[int, date], Balance]:
+    sums: dict[tuple[int, date], Balance] = defaultdict(Balance)
+    for entry in entries:
+        at = (entry.project_id, entry.booked_on)
+        sums[at] = sums[at].after(entry.kind, entry.amount_nusd)
+    return sums
+
+
+def _move_budgets(conn: Connection, moved: dict[tuple[int, date], Balance]) -> None:
+    touched = conn.execute(
+        _TOUCHED, {"projects": [at[0] for at in moved], "days": [at[1] for at in moved]}
+    ).all()
+    covered = {(row.project_id, row.day) for row in touched}
+    for (project_id, day), total in moved.items():
+        if total.reserved_nusd + total.spent_nusd > 0 and (project_id, day) not in covered:
+            raise NoBudget(project_id=project_id, day=day)
+    sums: dict[int, Balance] = defaultdict(Balance)
+    for row in touched:
+        sums[row.id] = _plus(sums[row.id], moved[row.project_id, row.day])
+    for row in touched:
+        asked_nusd = sums[row.id].reserved_nusd + sums[row.id].spent_nusd
+        if asked_nusd > row.free_nusd:
+            raise BudgetExceeded(budget=row.path, asked_nusd=asked_nusd, free_nusd=row.free_nusd)
+    conn.execute(
+        _MOVE,
+        {
+            "ids": list(sums),
+            "reserved": [total.reserved_nusd for total in sums.values()],
+            "spent": [total.spent_nusd for total in sums.values()],
+            "overrun": [total.overrun_nusd for total in sums.values()],
+        },
+    )
+
+
+def _plus(one: Balance, other: Balance) -> Balance:
+    return Balance(
+        reserved_nusd=one.reserved_nusd + other.reserved_nusd,
+        spent_nusd=one.spent_nusd + other.spent_nusd,
+        overrun_nusd=one.overrun_nusd + other.overrun_nusd,
+    )
