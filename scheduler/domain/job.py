@@ -48,3 +48,9 @@ class DataClass(StrEnum):
     INTERNAL = "internal"
     CONFIDENTIAL = "confidential"
     RESTRICTED = "restricted"
+
+KEPT_PPM = {Reduction.NONE: 1_000_000, Reduction.LIGHT: 500_000, Reduction.STRONG: 200_000}
+"""The most of a document's text (ppm of its characters) that a reduction keeps."""
+
+INSTRUCTION_TOKENS = 400
+"""The most tokens that a task's template adds to a document; question and schema come on top."""
