@@ -1,0 +1,262 @@
+"""One compiled pass over a document's UTF-8 bytes: n-gram hashes, shapes and scripts."""
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+PROJECTED: Final = 64
+"""How many numbers the hashed n-grams are projected to."""
+
+FNV_START: Final = 0xCBF29CE484222325
+FNV_PRIME: Final = 0x100000001B3
+MASK64: Final = (1 << 64) - 1
+
+FUNCTION_WORDS: Final[dict[str, str]] = {
+    "en": "the of and to in that is was for it with as on be at by this are from or which not",
+    "de": "der die und den von zu das mit sich des auf ist im dem nicht ein eine als auch es",
+    "fr": "le la les des et du en un une que qui dans pour sur est pas au avec ce par il",
+    "es": "el los las de y en que del se por con una para es no su lo como al más",
+    "pt": "o os as e do da em que um para com uma não na no dos por mais ao das",
+    "it": "il di che e la per un è in non una sono del con si le della da al gli",
+}
+LANGUAGES: Final = tuple(FUNCTION_WORDS)
+
+# Byte classes: what one ASCII byte is, and what the lead byte of a longer character is.
+LETTER, UPPER, DIGIT, SPACE, NEWLINE, PUNCTUATION, SYMBOL, OTHER_ASCII = range(8)
+LATIN, GREEK_CYRILLIC, SEMITIC, INDIC, HAN, KANA_HANGUL, OTHER_WIDE, ASTRAL = range(8, 16)
+CLASSES: Final = 16
+
+# Counted beside the classes, in the same row.
+WORDS, LONG_WORD_BYTES, SHORT_NUMBERS, SPACES_IN_RUNS = range(16, 20)
+SCANNED: Final = 20
+
+# Counted for the structural figures alone.
+LINES, TABLE_MARKS, SENTENCES, QUESTIONS, QUOTES, DISTINCT, LONG_LINES = range(7)
+SHAPES: Final = 7 + len(LANGUAGES)
+
+_SEEN_SLOTS: Final = 8192
+_STOP_SLOTS: Final = 1024
+
+
+def word_hash(word: str) -> int:
+    """FNV-1a (64 bits) of *word* as the scan sees it: ASCII lower case, digits as `0`."""
+    hashed = FNV_START
+    for byte in word.encode():
+        hashed = ((hashed ^ byte) * FNV_PRIME) & MASK64
+    return hashed
+
+
+def _stop_table() -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+    """Open-addressed table of the function words' hashes, and which languages have each."""
+    hashes = np.zeros(_STOP_SLOTS, np.uint64)
+    languages = np.zeros(_STOP_SLOTS, np.uint8)
+    for bit, words in enumerate(FUNCTION_WORDS.values()):
+        for word in words.split():
+            hashed = word_hash(word)
+            slot = (hashed ^ (hashed >> 32)) % _STOP_SLOTS
+            while languages[slot] and int(hashes[slot]) != hashed:
+                slot = (slot + 1) % _STOP_SLOTS
+            hashes[slot] = hashed
+            languages[slot] |= np.uint8(1 << bit)
+    return hashes, languages
+
+
+def _class_table() -> NDArray[np.uint8]:
+    """Class (uint8) of each ASCII byte."""
+    table = np.full(128, OTHER_ASCII, np.uint8)
+    for code in range(128):
+        char = chr(code)
+        if char.islower():
+            table[code] = LETTER
+        elif char.isupper():
+            table[code] = UPPER
+        elif char.isdigit():
+            table[code] = DIGIT
+        elif char == "\n":
+            table[code] = NEWLINE
+        elif char in " \t\r\f\v":
+            table[code] = SPACE
+        elif char in ".,;:!?'\"-()":
+            table[code] = PUNCTUATION
+        elif char.isprintable():
+            table[code] = SYMBOL
+    return table
+
+
+STOP_HASHES, STOP_LANGUAGES = _stop_table()
+ASCII_CLASS: Final = _class_table()
+
+
+@njit(cache=True, inline="always")
+def _mixed(hashed):  # type: ignore[no-untyped-def]
+    """Finalizer of splitmix64 (Steele et al. 2014): every bit depends on every bit."""
+    hashed = (hashed ^ (hashed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    hashed = (hashed ^ (hashed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return hashed ^ (hashed >> np.uint64(31))
+
+
+@njit(cache=True, inline="always")
+def _add(hashed, weight, projected, seen, counts, stamp):  # type: ignore[no-untyped-def]
+    """Add one n-gram to *projected* in four places; its c-th occurrence weighs 1/c.
+
+    Returns whether the n-gram is new in this document.
+    """
+    mixed = _mixed(hashed)
+    slot = mixed & np.uint64(seen.shape[0] - 1)
+    if seen[slot] == mixed ^ stamp:
+        counts[slot] += 1
+    else:
+        seen[slot] = mixed ^ stamp
+        counts[slot] = 1
+    share = weight / counts[slot]
+    bits = _mixed(mixed + np.uint64(0x9E3779B97F4A7C15))
+    width = np.uint64(projected.shape[0])
+    for _ in range(4):
+        place = (bits & np.uint64(0xFFF)) % width
+        if bits & np.uint64(0x1000):
+            projected[place] += share
+        else:
+            projected[place] -= share
+        bits >>= np.uint64(13)
+    return counts[slot] == 1
+
+
+@njit(cache=True, inline="always")
+def _wide_class(lead, second):  # type: ignore[no-untyped-def]
+    """Class of a character of more than one byte, from its first two bytes."""
+    if lead < 0xC9:
+        return LATIN
+    if lead < 0xD4:
+        return GREEK_CYRILLIC
+    if lead < 0xE0:
+        return SEMITIC
+    if lead == 0xE0:
+        return INDIC
+    if lead >= 0xF0:
+        return ASTRAL
+    if lead == 0xE1:
+        return OTHER_WIDE
+    if lead == 0xE2:
+        return OTHER_WIDE
+    if lead == 0xE3:
+        return KANA_HANGUL if 0x81 <= second <= 0x83 else HAN
+    if lead <= 0xE9:
+        return HAN
+    if lead <= 0xED:
+        return KANA_HANGUL
+    return OTHER_WIDE
+
+
+@njit(cache=True, nogil=True)
+def scan_scripts(text, starts, classes, scanned):  # type: ignore[no-untyped-def]
+    """Fill *scanned* (n, SCANNED) int32 for the documents between *starts* in *text*."""
+    for doc in range(starts.shape[0] - 1):
+        row = scanned[doc]
+        word = 0
+        previous = -1
+        at = starts[doc]
+        end = starts[doc + 1]
+        while at < end:
+            byte = text[at]
+            if byte < 0x80:
+                kind = classes[byte]
+                row[kind] += 1
+                at += 1
+            else:
+                kind = _wide_class(byte, text[at + 1] if at + 1 < end else 0)
+                width = 2 if byte < 0xE0 else (3 if byte < 0xF0 else 4)
+                row[kind] += width
+                at += width
+            letter = kind <= UPPER or kind in (LATIN, GREEK_CYRILLIC)
+            if letter:
+                word += 1
+                if word == 1:
+                    row[WORDS] += 1
+                if word > 8:
+                    row[LONG_WORD_BYTES] += 1
+            else:
+                word = 0
+            if kind == DIGIT and previous != DIGIT:
+                row[SHORT_NUMBERS] += 1
+            if kind in (SPACE, NEWLINE) and previous in (SPACE, NEWLINE):
+                row[SPACES_IN_RUNS] += 1
+            previous = kind
+
+
+@njit(cache=True, nogil=True)
+def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, shapes):  # type: ignore[no-untyped-def]
+    """Fill *projected* (n, d) float32 and *shapes* (n, SHAPES) float32."""
+    seen = np.zeros(8192, np.uint64)
+    counts = np.zeros(8192, np.int32)
+    offset = np.uint64(0xCBF29CE484222325)
+    prime = np.uint64(0x100000001B3)
+    for doc in range(starts.shape[0] - 1):
+        stamp = _mixed(np.uint64(doc + 1))
+        row = projected[doc]
+        shape = shapes[doc]
+        before = np.uint64(0)
+        word = offset
+        stem = offset
+        three = np.uint64(0)
+        length = 0
+        line = 0
+        ended = False
+        end = starts[doc + 1]
+        for at in range(starts[doc], end + 1):
+            byte = text[at] if at < end else np.uint8(10)
+            kind = classes[byte] if byte < 0x80 else LETTER
+            # A character of three or more bytes is a word of its own: no spaces there.
+            inside = kind <= DIGIT and not (byte >= 0xE3 and length > 0)
+            if not inside and length > 0:
+                weight = np.float32(1.0)
+                slot = (word ^ (word >> np.uint64(32))) % np.uint64(1024)
+                while stop_languages[slot] and stop_hashes[slot] != word:
+                    slot = (slot + np.uint64(1)) % np.uint64(1024)
+                if stop_languages[slot]:
+                    weight = np.float32(0.35)
+                    for language in range(6):
+                        if (stop_languages[slot] >> language) & 1:
+                            shape[7 + language] += 1
+                if _add(word, weight, row, seen, counts, stamp):
+                    shape[DISTINCT] += 1
+                if length > 5:
+                    _add(stem + np.uint64(1), np.float32(0.7), row, seen, counts, stamp)
+                if before:
+                    _add(before * prime ^ word, np.float32(0.6) * weight, row, seen, counts, stamp)
+                before = word
+                word = offset
+                stem = offset
+                length = 0
+            if inside or byte >= 0xE3:
+                low = byte
+                if kind == UPPER:
+                    low = byte + np.uint8(32)
+                elif kind == DIGIT:
+                    low = np.uint8(48)
+                word = (word ^ np.uint64(low)) * prime
+                length += 1
+                if length <= 5:
+                    stem = word
+                three = ((three << np.uint64(8)) | np.uint64(low)) & np.uint64(0xFFFFFFFF)
+                if length >= 4:
+                    _add(three + np.uint64(7), np.float32(0.3), row, seen, counts, stamp)
+                ended = False
+            elif at < end:
+                if byte == 10:
+                    shape[LINES] += 1
+                    if line > 60:
+                        shape[LONG_LINES] += 1
+                    line = 0
+                elif byte == 124 or byte == 9:
+                    shape[TABLE_MARKS] += 1
+                elif (byte == 46 or byte == 33 or byte == 63) and not ended:
+                    shape[SENTENCES] += 1
+                    ended = True
+                    before = np.uint64(0)
+                if byte == 63:
+                    shape[QUESTIONS] += 1
+                elif byte == 34:
+                    shape[QUOTES] += 1
+            line += 1

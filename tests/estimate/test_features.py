@@ -1,0 +1,76 @@
+"""A document's vector and its byte counts."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.estimate.bytescan import CLASSES
+from scheduler.estimate.features import (
+    FEATURES,
+    PROJECTED,
+    TOKEN_STATS,
+    document_features,
+    script_bytes,
+)
+
+document_features(["compiled before hypothesis looks at the clock"])
+
+texts = st.lists(st.text(max_size=200), max_size=8)
+
+
+@given(texts)
+def test_every_byte_is_counted_in_exactly_one_class(several: list[str]) -> None:
+    counted = script_bytes(several)[:, :CLASSES].sum(1)
+
+    assert counted.tolist() == [len(text.encode("utf-8", "replace")) for text in several]
+
+
+@given(texts)
+def test_any_text_has_a_finite_vector_of_the_fixed_width(several: list[str]) -> None:
+    vectors = document_features(several)
+
+    assert vectors.shape == (len(several), FEATURES)
+    assert vectors.dtype == np.float32
+    assert np.isfinite(vectors).all()
+
+
+@given(texts, st.text(max_size=200))
+def test_a_vector_does_not_depend_on_the_documents_beside_it(several: list[str], text: str) -> None:
+    alone = document_features([text])[0]
+    among = document_features([*several, text])[-1]
+
+    np.testing.assert_array_equal(alone, among)
+
+
+def test_no_documents_give_no_rows() -> None:
+    assert document_features([]).shape == (0, FEATURES)
+    assert script_bytes([]).shape == (0, TOKEN_STATS)
+
+
+def test_documents_on_one_subject_are_nearer_than_on_two() -> None:
+    law, law_again, food = document_features(
+        [
+            "the court overrules its earlier decision on the validity of the contract",
+            "this court overruled the decision about the contract in an earlier case",
+            "stir the onions in butter until golden and add two cups of stock",
+        ]
+    )[:, :PROJECTED]
+
+    assert law @ law_again > law @ food + 0.1
+
+
+def test_case_and_numbers_do_not_move_the_words() -> None:
+    plain, shouted = document_features(["pay 100 euros now", "PAY 999 EUROS NOW"])[:, :PROJECTED]
+
+    np.testing.assert_allclose(plain, shouted, atol=1e-6)
+
+
+def test_a_script_without_spaces_is_counted_as_its_own() -> None:
+    han, latin = script_bytes(["中文文档", "text"])
+
+    assert han.argmax() == 12
+    assert latin.argmax() == 0
+
+
+def test_a_lone_surrogate_is_no_error() -> None:
+    assert np.isfinite(document_features(["broken \ud800 text"])).all()
