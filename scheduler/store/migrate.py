@@ -14,6 +14,7 @@ from scheduler.domain.errors import Refused
 # Postgres's advisory locks have two keys; the first is ours in all of them.
 MIGRATION_LOCK = func.pg_advisory_lock(4120, 0)
 MIGRATION_UNLOCK = func.pg_advisory_unlock(4120, 0)
+MONTHS_AHEAD = 3
 
 
 class SchemaBehind(Refused):
@@ -62,6 +63,12 @@ def check(conn: Connection) -> None:
     found = MigrationContext.configure(conn).get_current_revision()
     if found != newest():
         raise SchemaBehind(found=found, wanted=newest())
+
+
+def ensure_partitions(conn: Connection) -> int:
+    """Make the monthly partitions up to three months ahead; how many were missing."""
+    made: int = conn.execute(select(func.ensure_partitions(MONTHS_AHEAD))).scalar_one()
+    return made
 
 
 def _config() -> Config:

