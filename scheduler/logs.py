@@ -1,0 +1,142 @@
+"""Structured logs, as JSON or for a terminal; secrets are taken out before a line is written."""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from datetime import date, datetime
+from typing import Any, TextIO
+from urllib.parse import unquote
+
+import structlog
+
+HIDDEN = "***"
+SECRET_NAME = re.compile(
+    r"(^|[_-])(api[_-]?key|key|token|secret|password|passwd|authorization|cookie)$", re.IGNORECASE
+)
+"""What a field or an environment variable is called whose value is a secret."""
+
+SHORTEST_SECRET = 6
+"""Shorter values are not looked for: they would be found inside ordinary words."""
+
+_URL_PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/]+(?=@)")
+_HEADER = re.compile(
+    r"(?i)\b((?:proxy-)?authorization|x-api-key|x-goog-api-key|api-key)"
+    r"([\"']?\s*[:=]\s*[\"']?)(?:(?:bearer|basic)\s+)?[^\s\"',;}]+"
+)
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}")
+_QUERY = re.compile(r"(?i)([?&](?:key|api_key|token|access_token|sig)=)[^&\s\"']+")
+_PROVIDER_KEY = re.compile(r"\b(?:sk|gsk|xai|pplx)[-_][A-Za-z0-9_-]{12,}|\bAIza[A-Za-z0-9_-]{20,}")
+
+Event = MutableMapping[str, Any]
+
+
+class Redactor:
+    """Takes secrets out of text: the values it is given, and what has a secret's shape.
+
+    A structlog processor, too: it goes over every field of an event, however deep.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        known = sorted({secret for secret in secrets if len(secret) >= SHORTEST_SECRET}, key=len)
+        # The longest first: a secret may be a part of another.
+        self._known = re.compile("|".join(map(re.escape, reversed(known)))) if known else None
+
+    def text(self, text: str) -> str:
+        """*text* without its secrets."""
+        if self._known is not None:
+            text = self._known.sub(HIDDEN, text)
+        text = _URL_PASSWORD.sub(rf"\1{HIDDEN}", text)
+        text = _HEADER.sub(rf"\1\2{HIDDEN}", text)
+        text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+        text = _QUERY.sub(rf"\1{HIDDEN}", text)
+        return _PROVIDER_KEY.sub(HIDDEN, text)
+
+    def value(self, value: Any) -> Any:
+        """*value* without its secrets; what is not plain data becomes its text."""
+        match value:
+            case None | bool() | int() | float() | date() | datetime():
+                return value
+            case str():
+                return self.text(value)
+            case Mapping():
+                return {
+                    str(name): HIDDEN if SECRET_NAME.search(str(name)) else self.value(inner)
+                    for name, inner in value.items()
+                }
+            case list() | tuple() | set() | frozenset():
+                return [self.value(inner) for inner in value]
+            case bytes():
+                return self.text(value.decode(errors="replace"))
+            case _:
+                return self.text(str(value))
+
+    def __call__(self, _logger: Any, _method: str, event: Event) -> Event:
+        redacted = self.value(event)
+        assert isinstance(redacted, dict)
+        return redacted
+
+
+def known_secrets(environ: Mapping[str, str], *, key_variables: Iterable[str] = ()) -> set[str]:
+    """The secrets among *environ*'s values: *key_variables*, names like SOME_KEY, URLs' passwords."""
+    named = set(key_variables)
+    secrets = {
+        value for name, value in environ.items() if name in named or SECRET_NAME.search(name)
+    }
+    passwords = {found for value in environ.values() for found in _url_passwords(value)}
+    return secrets | passwords
+
+
+def configure(
+    *, level: str, as_json: bool, redactor: Redactor, stream: TextIO | None = None
+) -> None:
+    """Send every log of this process, the libraries' too, to *stream* (stderr), redacted.
+
+    *level* is one of logging's names.  Called once, by a process's entry point.
+    """
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Text before redaction: a traceback may quote a secret, and a renderer's own would.
+        structlog.processors.format_exc_info,
+        structlog.processors.StackInfoRenderer(),
+    ]
+    out = stream or sys.stderr
+    renderer: Any = (
+        structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+        if as_json
+        else structlog.dev.ConsoleRenderer(colors=out.isatty())
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                redactor,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _url_passwords(text: str) -> set[str]:
+    found = re.findall(r"://[^\s/:@]*:([^\s/]+)@", text)
+    # As it was written, and as a driver decodes it before it puts it into an error.
+    return {*found, *map(unquote, found)}
