@@ -1,5 +1,6 @@
 """Structured logs, as JSON or for a terminal; secrets are taken out before a line is written."""
 
+import json
 import logging
 import re
 import sys
@@ -11,10 +12,11 @@ from urllib.parse import unquote
 import structlog
 
 HIDDEN = "***"
-SECRET_NAME = re.compile(
-    r"(^|[_-])(api[_-]?key|key|token|secret|password|passwd|authorization|cookie)$", re.IGNORECASE
-)
-"""What a field or an environment variable is called whose value is a secret."""
+SECRET_FIELD = re.compile(r"(?i)(api[_-]?key|token|secret|password|passwd|authorization|cookie)$")
+"""What a field is called whose value is a secret; a mere `key` is a job's or a message's."""
+
+SECRET_VARIABLE = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
+"""What an environment variable is called whose value is a secret."""
 
 SHORTEST_SECRET = 6
 """Shorter values are not looked for: they would be found inside ordinary words."""
@@ -61,7 +63,7 @@ class Redactor:
                 return self.text(value)
             case Mapping():
                 return {
-                    str(name): HIDDEN if SECRET_NAME.search(str(name)) else self.value(inner)
+                    str(name): HIDDEN if SECRET_FIELD.search(str(name)) else self.value(inner)
                     for name, inner in value.items()
                 }
             case list() | tuple() | set() | frozenset():
@@ -78,13 +80,14 @@ class Redactor:
 
 
 def known_secrets(environ: Mapping[str, str], *, key_variables: Iterable[str] = ()) -> set[str]:
-    """The secrets among *environ*'s values: *key_variables*, names like SOME_KEY, URLs' passwords."""
+    """The secrets in *environ*: of *key_variables*, of names like SOME_KEY, in URLs and in JSON."""
     named = set(key_variables)
-    secrets = {
-        value for name, value in environ.items() if name in named or SECRET_NAME.search(name)
-    }
-    passwords = {found for value in environ.values() for found in _url_passwords(value)}
-    return secrets | passwords
+    secrets = set()
+    for name, value in environ.items():
+        if name in named or SECRET_VARIABLE.search(name):
+            secrets.add(value)
+        secrets |= _url_passwords(value) | _json_secrets(value)
+    return secrets
 
 
 def configure(
@@ -140,3 +143,13 @@ def _url_passwords(text: str) -> set[str]:
     found = re.findall(r"://[^\s/:@]*:([^\s/]+)@", text)
     # As it was written, and as a driver decodes it before it puts it into an error.
     return {*found, *map(unquote, found)}
+
+
+def _json_secrets(text: str) -> set[str]:
+    if not text.startswith("{"):
+        return set()
+    try:
+        fields = json.loads(text)
+    except json.JSONDecodeError:
+        return set()
+    return {str(value) for name, value in fields.items() if SECRET_FIELD.search(name)}
