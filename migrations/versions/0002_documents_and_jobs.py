@@ -84,7 +84,7 @@ CREATE INDEX ix_job_held ON job (id) WHERE reserved_nusd > 0 AND state IN ('done
 
 CREATE INDEX ix_job_parcel ON job (parcel_id) WHERE state = 'planned';
 
-CREATE INDEX ix_job_queued ON job (run_when, id) WHERE state = 'queued';
+CREATE INDEX ix_job_queued ON job (run_when, not_before, id) WHERE state = 'queued';
 
 CREATE TABLE feedback (
     id BIGINT GENERATED ALWAYS AS IDENTITY,

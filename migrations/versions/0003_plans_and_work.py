@@ -81,6 +81,7 @@ CREATE INDEX ix_decision_job ON decision (job_id);
 CREATE TABLE parcel (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
     plan_id BIGINT NOT NULL,
+    tokens BIGINT DEFAULT '0' NOT NULL,
     offer_id INTEGER NOT NULL,
     provider_id INTEGER NOT NULL,
     state TEXT DEFAULT 'ready' NOT NULL,

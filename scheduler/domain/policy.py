@@ -1,7 +1,8 @@
 """The limits and choices that are the operator's to make; every one has a name here."""
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from scheduler.domain.evidence import canonical, digest
 
@@ -28,6 +29,20 @@ class IntakePolicy:
     queue_jobs_max: int = 5_000_000
 
 
+def _kept_quality() -> dict[str, dict[str, int]]:
+    # Careful guesses, until outcomes of shortened documents say better.  Extraction has none:
+    # a field that was cut away cannot be found.
+    return {
+        "summarize": {"light": 960_000, "strong": 850_000},
+        "classify": {"light": 980_000, "strong": 930_000},
+        "answer": {"light": 850_000},
+    }
+
+
+def _certificates() -> dict[str, tuple[str, ...]]:
+    return {"restricted": ("hipaa", "iso27001", "soc2")}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanPolicy:
     """When a window closes, and how its jobs are planned.
@@ -40,11 +55,26 @@ class PlanPolicy:
         quality_level: confidence of the quality's lower bound that a plan counts on.
         output_quantile: reservations cover an answer's length up to this quantile.
         solve_s: the time limit of one solve.
+        solve_tries: how often a plan is made anew when the world moved meanwhile.
         parcel_jobs: jobs in one parcel, at most.
         parcel_attempts: leases of one parcel, at most.
         alternatives: next best options kept for failover.
-        deferral_s: how long a deferred job waits before it is planned again.
+        deferral_s: how long a deferred job waits before it is planned again; twice as long
+            each time,
+        deferral_max_s: up to this.
         deferrals_max: after this many, a job with no allowed option fails.
+        horizon_s: an offer is given as much work as its rate limits take in this time,
+        night_s: and in this time by a nightly plan.
+        night_jobs_max: jobs planned together at night, at most.
+        batch_s: how long a provider's batch may take.
+        latency_quantile: a deadline is kept if a call is over by then up to this quantile.
+        ring_s: a bell that nobody answered rings again after this,
+        bells_max: and so many parcels of one provider are rung at once, at most.
+        poll_s: how often the queue is looked at.
+        kept_quality_ppm: how much of an offer's quality is left when a document is shortened,
+            by task and reduction.  A reduction that a task does not name is not used for it.
+        certificates: the certificates of which an offer needs one to see documents of a data
+            class; a class that is not named needs none, and own machines need none.
         seed: of the solve.
     """
 
@@ -55,11 +85,23 @@ class PlanPolicy:
     quality_level: float = 0.8
     output_quantile: float = 0.95
     solve_s: float = 30.0
+    solve_tries: int = 3
     parcel_jobs: int = 256
     parcel_attempts: int = 5
     alternatives: int = 3
     deferral_s: float = 60.0
+    deferral_max_s: float = 3_600.0
     deferrals_max: int = 10_000
+    horizon_s: float = 600.0
+    night_s: float = 28_800.0
+    night_jobs_max: int = 1_000_000
+    batch_s: float = 86_400.0
+    latency_quantile: float = 0.95
+    ring_s: float = 30.0
+    bells_max: int = 100
+    poll_s: float = 0.2
+    kept_quality_ppm: Mapping[str, Mapping[str, int]] = field(default_factory=_kept_quality)
+    certificates: Mapping[str, tuple[str, ...]] = field(default_factory=_certificates)
     seed: int = 1
 
 

@@ -120,7 +120,13 @@ job = Table(
     CheckConstraint("(state IN ('done', 'failed')) = (finished_at IS NOT NULL)", name="finished"),
     CheckConstraint("octet_length(key) BETWEEN 1 AND 200", name="key"),
 )
-Index("ix_job_queued", job.c.run_when, job.c.id, postgresql_where=text("state = 'queued'"))
+Index(
+    "ix_job_queued",
+    job.c.run_when,
+    job.c.not_before,
+    job.c.id,
+    postgresql_where=text("state = 'queued'"),
+)
 Index("ix_job_parcel", job.c.parcel_id, postgresql_where=text("state = 'planned'"))
 # Money that is still set aside though the job is over: attempts whose outcome is unknown.
 Index(

@@ -31,6 +31,8 @@ class _ParcelColumns(TypedColumns):
     offer_id: Named[int] = Column(ForeignKey("offer.id"))
     provider_id: Named[int] = Column(ForeignKey("provider.id"))
     jobs: Named[int]
+    # What its calls are expected to use, input and output together.
+    tokens: Named[int] = Column(BigInteger, server_default="0")
     state = Column(Text, nullable=False, server_default=ParcelState.READY)
     attempt: Named[int] = Column(server_default="0")
     attempt_limit: Named[int]
