@@ -36,7 +36,7 @@ CREATE TRIGGER no_truncate BEFORE TRUNCATE ON plan
 # The application's role makes no tables; this function, its owner's, makes the months.
 PARTITIONS = """
 CREATE FUNCTION ensure_partitions(months_ahead integer) RETURNS integer
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     parent text;
     month timestamp;
@@ -68,8 +68,6 @@ BEGIN
     END LOOP;
     RETURN made;
 END $$;
-
-SELECT ensure_partitions(3);
 """
 
 ROLES = """
@@ -88,7 +86,12 @@ EXCEPTION
         RAISE EXCEPTION 'cannot create the roles apportion_app and apportion_finance'
             USING HINT = 'create both (NOLOGIN) as an administrator, and migrate again';
 END $$;
-GRANT apportion_app TO CURRENT_USER;
+DO $$
+BEGIN
+    IF NOT pg_has_role(CURRENT_USER, 'apportion_app', 'MEMBER') THEN
+        GRANT apportion_app TO CURRENT_USER;
+    END IF;
+END $$;
 
 GRANT USAGE ON SCHEMA public TO apportion_app, apportion_finance;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO apportion_app;
@@ -99,6 +102,9 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION ensure_partitions(integer) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure_partitions(integer) TO apportion_app;
 """
+
+# After the grants: what is granted on all tables would hold for each month's own table too.
+FIRST_MONTHS = "SELECT ensure_partitions(3)"
 
 # Where a job goes whose message names no scope.
 DEFAULT_SCOPE = """
@@ -111,7 +117,7 @@ SELECT setval(pg_get_serial_sequence('scope', 'id'), 3);
 
 
 def upgrade() -> None:
-    for rule in (APPEND_ONLY, PARTITIONS, ROLES, DEFAULT_SCOPE):
+    for rule in (APPEND_ONLY, PARTITIONS, ROLES, FIRST_MONTHS, DEFAULT_SCOPE):
         op.execute(rule)
 
 

