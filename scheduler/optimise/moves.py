@@ -1,0 +1,192 @@
+"""The loops of the search for whole numbers, compiled: one job moves to another option.
+
+A state is each job's option and each part's exact use (int64).  A row's excess follows from
+its parts; as float64 it is exact up to 2**53 and taken too high beyond, never too low.
+Option m, one past the last, stands for deferral.
+"""
+
+import numpy as np
+
+from scheduler.optimise.compiling import compiled
+from scheduler.optimise.kernels import Floats, Indices, Wholes
+
+EXACT = 2.0**53
+EPS = 2.0**-52
+
+
+@compiled
+def excess_of(
+    row: int, part_begins: Wholes, part_weights: Wholes, bounds: Wholes, use: Wholes
+) -> float:
+    """By how much *row* is broken; never reported smaller than it is."""
+    total = -np.float64(bounds[row])
+    size = abs(total)
+    for p in range(part_begins[row], part_begins[row + 1]):
+        term = np.float64(part_weights[p]) * np.float64(use[p])
+        total += term
+        size += abs(term)
+    return total if size < EXACT else total + 4.0 * EPS * size
+
+
+@compiled
+def shift_of(
+    i: int,
+    option: int,
+    sign: int,
+    groups: Indices,
+    amounts: Wholes,
+    begins: Wholes,
+    entries: Wholes,
+    shift: Wholes,
+) -> None:
+    """Add to *shift* (parts,) what job *i* uses under *option*, times *sign*."""
+    if option == amounts.shape[2]:
+        return
+    for line in (np.int64(groups[i]), np.int64(begins.shape[0] - 1)):
+        for e in range(begins[line, option], begins[line, option + 1]):
+            shift[entries[e, 2]] += sign * amounts[entries[e, 1], i, option]
+
+
+@compiled
+def violation_after(
+    i: int,
+    source: int,
+    target: int,
+    groups: Indices,
+    amounts: Wholes,
+    begins: Wholes,
+    entries: Wholes,
+    part_begins: Wholes,
+    part_weights: Wholes,
+    bounds: Wholes,
+    scales: Floats,
+    use: Wholes,
+    excess: Floats,
+    seen: Wholes,
+) -> tuple[float, float]:
+    """How much all violations would grow, and the worst touched row's excess, after a move.
+
+    *use* is changed on the way and put back; *seen* (rows,) is zeros, and is left as such.
+    """
+    shift_of(i, source, -1, groups, amounts, begins, entries, use)
+    shift_of(i, target, 1, groups, amounts, begins, entries, use)
+    growth = 0.0
+    worst = -np.inf
+    for option in (np.int64(source), np.int64(target)):
+        if option == amounts.shape[2]:
+            continue
+        for line in (np.int64(groups[i]), np.int64(begins.shape[0] - 1)):
+            for e in range(begins[line, option], begins[line, option + 1]):
+                r = entries[e, 0]
+                if seen[r] == 0:
+                    seen[r] = 1
+                    after = excess_of(r, part_begins, part_weights, bounds, use)
+                    growth += (max(0.0, after) - max(0.0, excess[r])) / scales[r]
+                    if after > 0.0 and after >= excess[r]:
+                        worst = max(worst, after)
+    for option in (np.int64(source), np.int64(target)):
+        if option == amounts.shape[2]:
+            continue
+        for line in (np.int64(groups[i]), np.int64(begins.shape[0] - 1)):
+            for e in range(begins[line, option], begins[line, option + 1]):
+                seen[entries[e, 0]] = 0
+    shift_of(i, target, -1, groups, amounts, begins, entries, use)
+    shift_of(i, source, 1, groups, amounts, begins, entries, use)
+    return growth, worst
+
+
+@compiled
+def rate_repairs(
+    chosen: Indices,
+    losses: Floats,
+    groups: Indices,
+    amounts: Wholes,
+    begins: Wholes,
+    entries: Wholes,
+    part_begins: Wholes,
+    part_weights: Wholes,
+    bounds: Wholes,
+    scales: Floats,
+    use: Wholes,
+    excess: Floats,
+    rates: Floats,
+) -> None:
+    """Fill *rates* (s, m + 1) with the loss per unit of violation that a move would mend.
+
+    Infinite where a move mends nothing.
+    """
+    seen = np.zeros(len(bounds), np.int64)
+    for i in range(losses.shape[0]):
+        for o in range(losses.shape[1]):
+            rates[i, o] = np.inf
+            if o == chosen[i] or losses[i, o] == np.inf:
+                continue
+            growth, _ = violation_after(
+                i, chosen[i], o, groups, amounts, begins, entries,
+                part_begins, part_weights, bounds, scales, use, excess, seen,
+            )  # fmt: skip
+            if growth < 0.0:
+                extra = losses[i, o] - losses[i, chosen[i]]
+                # Where moves are free, the one that mends most goes first.
+                rates[i, o] = (max(0.0, extra) + 1e-12) / -growth
+
+
+@compiled
+def sweep(
+    job_of: Wholes,
+    option_of: Wholes,
+    repairing: bool,
+    chosen: Indices,
+    gains: Floats,
+    rates: Floats,
+    groups: Indices,
+    amounts: Wholes,
+    begins: Wholes,
+    entries: Wholes,
+    part_begins: Wholes,
+    part_weights: Wholes,
+    bounds: Wholes,
+    scales: Floats,
+    use: Wholes,
+    excess: Floats,
+) -> int:
+    """Make the moves of a list that still help when their turn comes; how many were made.
+
+    Repairing, a move must mend violations at no more than twice the loss it was rated at.
+    Otherwise it must gain value (*gains*, (s, m + 1)) and break no row.
+    """
+    seen = np.zeros(len(bounds), np.int64)
+    made = 0
+    for t in range(job_of.shape[0]):
+        i, o = job_of[t], option_of[t]
+        source = chosen[i]
+        if source == o:
+            continue
+        if not repairing and gains[i, o] <= gains[i, source]:
+            continue
+        growth, worst = violation_after(
+            i, source, o, groups, amounts, begins, entries,
+            part_begins, part_weights, bounds, scales, use, excess, seen,
+        )  # fmt: skip
+        if repairing:
+            if growth >= 0.0:
+                continue
+            extra = max(0.0, gains[i, o] - gains[i, source]) + 1e-12
+            if extra > -growth * 2.0 * rates[i, o]:
+                continue
+        elif worst > 0.0:
+            continue
+        shift_of(i, source, -1, groups, amounts, begins, entries, use)
+        shift_of(i, o, 1, groups, amounts, begins, entries, use)
+        for option in (np.int64(source), np.int64(o)):
+            if option == amounts.shape[2]:
+                continue
+            for line in (np.int64(groups[i]), np.int64(begins.shape[0] - 1)):
+                for e in range(begins[line, option], begins[line, option + 1]):
+                    r = entries[e, 0]
+                    excess[r] = excess_of(r, part_begins, part_weights, bounds, use)
+        chosen[i] = o
+        made += 1
+        if repairing and excess.max() <= 0.0:
+            break
+    return made
