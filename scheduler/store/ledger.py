@@ -100,6 +100,33 @@ def book(conn: Connection, entries: Sequence[Entry]) -> None:
     copy_rows(conn, "ledger", COLUMNS, map(astuple, entries))
 
 
+def grant(conn: Connection, asks: Sequence[tuple[int, date, int]]) -> list[bool]:
+    """Which of *asks* (project, day, nUSD), in their order, the budgets have the money for.
+
+    Those budgets stay locked until the caller's transaction ends, so that what is granted is
+    still there when its reservation is booked.
+    """
+    if not asks:
+        return []
+    conn.execute(select(func.pg_advisory_xact_lock_shared(*BOOKING)))
+    days = sorted({(project_id, day) for project_id, day, _ in asks})
+    bearers: dict[tuple[int, date], list[int]] = defaultdict(list)
+    free_nusd: dict[int, int] = {}
+    for row in conn.execute(
+        _TOUCHED, {"projects": [at[0] for at in days], "days": [at[1] for at in days]}
+    ):
+        bearers[row.project_id, row.day].append(row.id)
+        free_nusd[row.id] = row.free_nusd
+    granted = []
+    for project_id, day, asked_nusd in asks:
+        budgets = bearers[project_id, day]
+        granted.append(bool(budgets) and all(free_nusd[one] >= asked_nusd for one in budgets))
+        if granted[-1]:
+            for one in budgets:
+                free_nusd[one] -= asked_nusd
+    return granted
+
+
 def _sums(entries: Iterable[Entry]) -> dict[tuple[int, date], Balance]:
     sums: dict[tuple[int, date], Balance] = defaultdict(Balance)
     for entry in entries:

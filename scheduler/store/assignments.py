@@ -1,0 +1,201 @@
+"""What a leased parcel holds: its jobs with their options, what was tried, and the texts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, select, text
+
+from scheduler.domain.job import JobState, Reduction, Task
+from scheduler.domain.option import Option
+from scheduler.domain.purse import Purse
+from scheduler.domain.work import Lease
+from scheduler.store.parcels import Leased
+from scheduler.store.tables.jobs import document, job
+from scheduler.store.tables.plans import decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One earlier call for a job, under the same plan."""
+
+    offer_id: int
+    reduction: Reduction
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """One job of a parcel, as its worker finds it.
+
+    Attributes:
+        options: what the plan chose, then the next best.
+        attempts: calls made for the job so far, under any plan.
+        tried: those of them that were made under this plan.
+    """
+
+    lease: Lease
+    job_id: int
+    key: str
+    tenant_id: int
+    project_id: int
+    plan_id: int
+    task: Task
+    params: dict[str, Any]
+    tags: dict[str, Any]
+    document_id: int
+    document_bytes: int
+    max_cost_nusd: int | None
+    booked_on: date
+    purse: Purse
+    options: tuple[Option, ...]
+    attempts: int = 0
+    tried: tuple[Tried, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a document's text is: here (*body*), or in a file at *path*."""
+
+    document_id: int
+    digest: bytes
+    body: str | None
+    path: str | None
+
+
+_TRIED = text("""
+    SELECT attempt.job_id, count(*) AS attempts,
+           coalesce(jsonb_agg(jsonb_build_array(offer_id, reduction, error))
+                    FILTER (WHERE job.parcel_id = attempt.parcel_id
+                                  AND attempt.error IS NOT NULL), '[]') AS tried
+    FROM attempt JOIN job ON job.id = attempt.job_id
+    WHERE attempt.job_id = ANY(CAST(:jobs AS bigint[]))
+    GROUP BY attempt.job_id
+""")
+
+
+def read_assignments(conn: Connection, leased: Sequence[Leased]) -> list[Assignment]:
+    """The jobs that are still to be done in *leased*, the most urgent first."""
+    by_parcel = {held.lease.parcel_id: held.lease for held in leased}
+    rows = conn.execute(
+        select(
+            job.c.id,
+            job.c.key,
+            job.c.tenant_id,
+            job.c.project_id,
+            job.c.parcel_id,
+            job.c.plan_id,
+            job.c.task,
+            job.c.params,
+            job.c.tags,
+            job.c.document_id,
+            document.c.bytes,
+            job.c.max_cost_nusd,
+            func.coalesce(job.c.booked_on, func.current_date()).label("booked_on"),
+            job.c.reserved_nusd,
+            job.c.held_nusd,
+            job.c.spent_nusd,
+            job.c.deferrals,
+            decision.c.offer_id,
+            decision.c.price_id,
+            decision.c.reduction,
+            decision.c.reserved_nusd.label("option_nusd"),
+            decision.c.output_limit,
+            decision.c.input_tokens,
+            decision.c.output_tokens,
+            decision.c.quality_ppm,
+            decision.c.alternatives,
+        )
+        .join(document, document.c.id == job.c.document_id)
+        .join(decision, (decision.c.plan_id == job.c.plan_id) & (decision.c.job_id == job.c.id))
+        .where(job.c.parcel_id.in_(by_parcel), job.c.state == JobState.PLANNED)
+        .order_by(job.c.deadline, job.c.priority.desc(), job.c.id)
+    ).mappings()
+    return _with_history(conn, [(_assignment(row, by_parcel), row["deferrals"]) for row in rows])
+
+
+def read_sources(conn: Connection, document_ids: Sequence[int]) -> list[Source]:
+    """Where the texts of *document_ids* are."""
+    rows = conn.execute(
+        select(document.c.id, document.c.digest, document.c.body, document.c.path).where(
+            document.c.id.in_(document_ids)
+        )
+    )
+    return [
+        Source(document_id=row.id, digest=row.digest, body=row.body, path=row.path) for row in rows
+    ]
+
+
+def _assignment(row: RowMapping, by_parcel: dict[int, Lease]) -> Assignment:
+    held_nusd = row["held_nusd"]
+    return Assignment(
+        lease=by_parcel[row["parcel_id"]],
+        job_id=row["id"],
+        key=row["key"],
+        tenant_id=row["tenant_id"],
+        project_id=row["project_id"],
+        plan_id=row["plan_id"],
+        task=Task(row["task"]),
+        params=row["params"],
+        tags=row["tags"],
+        document_id=row["document_id"],
+        document_bytes=row["bytes"],
+        max_cost_nusd=row["max_cost_nusd"],
+        booked_on=row["booked_on"],
+        purse=Purse(
+            free_nusd=row["reserved_nusd"] - held_nusd,
+            held_nusd=held_nusd,
+            spent_nusd=row["spent_nusd"],
+        ),
+        options=_options(row),
+    )
+
+
+def _options(row: RowMapping) -> tuple[Option, ...]:
+    chosen = Option(
+        offer_id=row["offer_id"],
+        price_id=row["price_id"],
+        reduction=Reduction(row["reduction"]),
+        reserved_nusd=row["option_nusd"],
+        output_limit=row["output_limit"],
+        input_tokens=row["input_tokens"] or 0,
+        output_tokens=row["output_tokens"] or 0,
+        quality_ppm=row["quality_ppm"] or 0,
+    )
+    return (
+        chosen,
+        *(
+            Option(
+                offer_id=other["offer_id"],
+                price_id=other["price_id"],
+                reduction=Reduction(other["reduction"]),
+                reserved_nusd=other["reserved_nusd"],
+                output_limit=other.get("output_limit", chosen.output_limit),
+                input_tokens=other.get("input_tokens", chosen.input_tokens),
+                output_tokens=other.get("output_tokens", chosen.output_tokens),
+                quality_ppm=other.get("quality_ppm", 0),
+            )
+            for other in row["alternatives"]
+        ),
+    )
+
+
+def _with_history(conn: Connection, found: list[tuple[Assignment, int]]) -> list[Assignment]:
+    """*found* (with each job's deferrals), each with what was tried for it before."""
+    # A job that was never worked on, and most are that, has no history to read.
+    ids = [one.job_id for one, deferrals in found if one.lease.attempt > 1 or deferrals]
+    history = {row.job_id: row for row in conn.execute(_TRIED, {"jobs": ids})} if ids else {}
+    return [
+        replace(
+            one,
+            attempts=history[one.job_id].attempts,
+            tried=tuple(
+                Tried(offer_id=offer_id, reduction=Reduction(reduction), error=error)
+                for offer_id, reduction, error in history[one.job_id].tried
+            ),
+        )
+        if one.job_id in history
+        else one
+        for one, _ in found
+    ]

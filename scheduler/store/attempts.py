@@ -1,0 +1,116 @@
+"""Attempts in Postgres: written before the call goes out, and ended once."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from scheduler.domain.work import AttemptState
+from scheduler.store.bulk import copy_rows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """One call that is about to be made; the fields in the order of `STARTED_COLUMNS`."""
+
+    id: UUID
+    started_at: datetime
+    job_id: int
+    parcel_id: int
+    fence: int
+    ordinal: int
+    offer_id: int
+    price_id: int
+    reduction: str
+    prompt: str
+    reserved_nusd: int
+    booked_on: date
+
+
+STARTED_COLUMNS = (
+    "id",
+    "started_at",
+    "job_id",
+    "parcel_id",
+    "fence",
+    "ordinal",
+    "offer_id",
+    "price_id",
+    "reduction",
+    "prompt",
+    "reserved_nusd",
+    "booked_on",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a started call went; the fields in the order of `_END`'s columns.
+
+    Attributes:
+        cost_nusd: None exactly where *state* is unknown.
+        finish: the provider's reason to stop, in our words.
+    """
+
+    id: UUID
+    started_at: datetime
+    state: AttemptState
+    cost_nusd: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    finish: str | None = None
+    served_model: str | None = None
+    request_id: str | None = None
+    error: str | None = None
+    seconds: float | None = None
+
+
+# The range of started_at lets Postgres leave out the months that cannot hold them.
+_END = text("""
+    UPDATE attempt
+    SET state = ended.state, cost_nusd = ended.cost_nusd, input_tokens = ended.input_tokens,
+        output_tokens = ended.output_tokens, finish = ended.finish,
+        served_model = ended.served_model, request_id = ended.request_id,
+        error = ended.error, seconds = ended.seconds, finished_at = now()
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:states AS text[]),
+                CAST(:costs AS bigint[]), CAST(:inputs AS int[]), CAST(:outputs AS int[]),
+                CAST(:finishes AS text[]), CAST(:models AS text[]), CAST(:requests AS text[]),
+                CAST(:errors AS text[]), CAST(:seconds AS float8[]))
+         AS ended (id, started_at, state, cost_nusd, input_tokens, output_tokens, finish,
+                   served_model, request_id, error, seconds)
+    WHERE attempt.id = ended.id AND attempt.started_at = ended.started_at
+      AND attempt.state = 'started'
+      AND attempt.started_at BETWEEN :first AND :last
+""")
+
+
+def start(conn: Connection, attempts: Iterable[Started]) -> None:
+    """Write *attempts* down; only when this is committed may their calls go out."""
+    copy_rows(conn, "attempt", STARTED_COLUMNS, map(astuple, attempts))
+
+
+def end(conn: Connection, attempts: Sequence[Ended]) -> int:
+    """End started *attempts*; how many of them were still open."""
+    if not attempts:
+        return 0
+    times = [ended.started_at for ended in attempts]
+    return conn.execute(
+        _END,
+        {
+            "ids": [ended.id for ended in attempts],
+            "times": times,
+            "states": [ended.state for ended in attempts],
+            "costs": [ended.cost_nusd for ended in attempts],
+            "inputs": [ended.input_tokens for ended in attempts],
+            "outputs": [ended.output_tokens for ended in attempts],
+            "finishes": [ended.finish for ended in attempts],
+            "models": [ended.served_model for ended in attempts],
+            "requests": [ended.request_id for ended in attempts],
+            "errors": [ended.error for ended in attempts],
+            "seconds": [ended.seconds for ended in attempts],
+            "first": min(times),
+            "last": max(times),
+        },
+    ).rowcount

@@ -1,0 +1,171 @@
+"""Jobs in Postgres after their calls: what each call did to its job, and the results."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from scheduler.domain.errors import Broken
+from scheduler.domain.job import JobState
+from scheduler.store.bulk import copy_rows
+
+
+class PurseDiffers(Broken):
+    """Jobs in this worker's hands do not have the money there that it counted."""
+
+    def __init__(self, *, expected: int, found: int) -> None:
+        super().__init__(
+            f"{expected - found} of {expected} jobs were changed under a lease that stands;"
+            " nothing was settled: keep the logs, and run `apportion audit verify`"
+        )
+        self.expected = expected
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobMove:
+    """What one or more calls did to a job that this worker has under its lease.
+
+    Attributes:
+        state: `planned` where work on it goes on; `queued` where it is given back.
+        free_nusd: what was set aside and free before this; it must still be.
+        used_nusd: how much of its reservation is gone: spent or given back.
+        held_nusd: how much more is now kept for calls whose outcome is unknown.
+        spent_nusd: how much was billed.
+        reason: why it was given back.
+        wait_s: how long it then waits, before it is planned again.
+    """
+
+    job_id: int
+    parcel_id: int
+    state: JobState
+    free_nusd: int
+    used_nusd: int = 0
+    held_nusd: int = 0
+    spent_nusd: int = 0
+    reason: str | None = None
+    wait_s: float = 0.0
+
+
+# The fence is the parcel's, locked before; the WHERE holds that nobody else moved the job.
+_MOVE = text("""
+    UPDATE job
+    SET state = moved.state,
+        parcel_id = CASE WHEN moved.state = 'planned' THEN job.parcel_id END,
+        plan_id = CASE WHEN moved.state = 'queued' THEN NULL ELSE job.plan_id END,
+        reserved_nusd = job.reserved_nusd - moved.used,
+        held_nusd = job.held_nusd + moved.held,
+        spent_nusd = job.spent_nusd + moved.spent,
+        finished_at = CASE WHEN moved.state IN ('done', 'failed') THEN now() END,
+        deferrals = job.deferrals + CASE WHEN moved.state = 'queued' THEN 1 ELSE 0 END,
+        deferral_reason = CASE WHEN moved.state = 'queued' THEN moved.reason END,
+        not_before = CASE WHEN moved.state = 'queued' THEN now() + make_interval(secs => wait)
+                     ELSE job.not_before END
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:parcels AS bigint[]), CAST(:states AS text[]),
+                CAST(:frees AS bigint[]), CAST(:used AS bigint[]), CAST(:held AS bigint[]),
+                CAST(:spent AS bigint[]), CAST(:reasons AS text[]), CAST(:waits AS float8[]))
+         AS moved (id, parcel_id, state, free, used, held, spent, reason, wait)
+    WHERE job.id = moved.id AND job.parcel_id = moved.parcel_id AND job.state = 'planned'
+      AND job.reserved_nusd - job.held_nusd = moved.free
+""")
+
+_FILL = text("""
+    UPDATE job SET reserved_nusd = reserved_nusd + filled.granted
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:granted AS bigint[])) AS filled (id, granted)
+    WHERE job.id = filled.id AND job.state = 'planned'
+""")
+
+_LOCK = text("""
+    SELECT id FROM job WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A job's result; the fields in the order of `RESULT_COLUMNS`.
+
+    Attributes:
+        output: JSON text.
+        cost_nusd: all that was billed for the job, waste and overrun included.
+        digest: SHA-256 of *output*, or of the reason where there is none.
+    """
+
+    job_id: int
+    tenant_id: int
+    status: JobState
+    output: str | None
+    reason: str | None
+    attempt_id: UUID | None
+    offer_id: int | None
+    reduction: str | None
+    cost_nusd: int
+    quality_ppm: int | None
+    digest: bytes
+
+
+RESULT_COLUMNS = (
+    "job_id",
+    "tenant_id",
+    "status",
+    "output",
+    "reason",
+    "attempt_id",
+    "offer_id",
+    "reduction",
+    "cost_nusd",
+    "quality_ppm",
+    "digest",
+)
+
+
+def move_jobs(conn: Connection, moves: Sequence[JobMove]) -> None:
+    """Apply *moves* (one per job) to jobs of parcels whose leases the transaction holds.
+
+    Raises:
+        PurseDiffers: somebody else changed one of them; roll back.
+    """
+    if not moves:
+        return
+    moved = conn.execute(
+        _MOVE,
+        {
+            "ids": [move.job_id for move in moves],
+            "parcels": [move.parcel_id for move in moves],
+            "states": [move.state for move in moves],
+            "frees": [move.free_nusd for move in moves],
+            "used": [move.used_nusd for move in moves],
+            "held": [move.held_nusd for move in moves],
+            "spent": [move.spent_nusd for move in moves],
+            "reasons": [move.reason for move in moves],
+            "waits": [move.wait_s for move in moves],
+        },
+    )
+    if moved.rowcount != len(moves):
+        raise PurseDiffers(expected=len(moves), found=moved.rowcount)
+
+
+def lock_jobs(conn: Connection, job_ids: Sequence[int]) -> None:
+    """Lock jobs that may soon get more money: always before the budgets that give it."""
+    if job_ids:
+        conn.execute(_LOCK, {"ids": list(job_ids)})
+
+
+def fill(conn: Connection, granted: dict[int, int]) -> None:
+    """Add *granted* (nUSD by job) to what is set aside for jobs that are worked on."""
+    if granted:
+        filled = conn.execute(_FILL, {"ids": list(granted), "granted": list(granted.values())})
+        if filled.rowcount != len(granted):
+            raise PurseDiffers(expected=len(granted), found=filled.rowcount)
+
+
+def write_results(conn: Connection, results: Iterable[Result]) -> None:
+    """Write *results*; a job has one, so a second is refused by its key."""
+    copy_rows(conn, "result", RESULT_COLUMNS, map(astuple, results))
+
+
+def write_outbox(conn: Connection, *, topic: str, messages: Iterable[tuple[str, str]]) -> None:
+    """Put *messages* (key, JSON text) where the relay takes them from."""
+    copy_rows(
+        conn, "outbox", ("topic", "key", "payload"), ((topic, key, text) for key, text in messages)
+    )
