@@ -1,0 +1,90 @@
+"""The Postgres of the tests: a server, a migrated template, and a fresh database for each test."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.sql import SQL, Identifier, Literal
+from sqlalchemy import URL, make_url
+
+from scheduler.store import embedded
+from scheduler.store.migrate import upgrade
+
+# A test's database is thrown away: nothing in it has to survive the machine.
+SETTINGS = {
+    **embedded.SETTINGS,
+    "autovacuum": "off",
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server whose role may create databases.
+
+    Attributes:
+        url: of a database on it that is never changed (postgresql+psycopg://).
+    """
+
+    url: URL
+
+    def database(self, name: str) -> str:
+        return self.url.set(database=name).render_as_string(hide_password=False)
+
+    def connect(self) -> psycopg.Connection:
+        return psycopg.connect(libpq(self.url), autocommit=True)
+
+
+@contextmanager
+def server(home: Path) -> Iterator[Server]:
+    """The person's own server (`APPORTION_TEST_DATABASE_URL`), or one of ours under *home*."""
+    given = os.environ.get("APPORTION_TEST_DATABASE_URL")
+    if given:
+        yield Server(url=make_url(given).set(drivername="postgresql+psycopg"))
+        return
+    with embedded.start(home, settings=SETTINGS) as ours:
+        yield Server(url=make_url(ours.url))
+
+
+@contextmanager
+def template(on: Server) -> Iterator[str]:
+    """A database with the newest schema, to make others from."""
+    with database(on, named="template") as name:
+        upgrade(on.database(name))
+        yield name
+
+
+@contextmanager
+def database(on: Server, *, like: str = "template1", named: str = "test") -> Iterator[str]:
+    """A database of its own for the time of one test; the name of it."""
+    name = f"apportion_{named}_{uuid.uuid4().hex[:12]}"
+    with on.connect() as conn:
+        conn.execute(
+            # Locks that a test waits for are a mistake, and fail instead of hanging.
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
+                Identifier(name), Identifier(like)
+            )
+        )
+        conn.execute(
+            SQL("ALTER DATABASE {} SET lock_timeout = {}").format(Identifier(name), Literal("2s"))
+        )
+    try:
+        yield name
+    finally:
+        with on.connect() as conn:
+            conn.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def libpq(url: URL) -> str:
+    """*url* as libpq's connection string, for psycopg alone."""
+    query = {key: str(value) for key, value in url.query.items()}
+    own = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
+    said = {key: str(value) for key, value in own.items() if value is not None}
+    return make_conninfo(**query | said, dbname=url.database or "")
