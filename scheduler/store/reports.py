@@ -80,15 +80,12 @@ _STANDINGS = text("""
     FROM budget
     JOIN scope ON scope.id = budget.scope_id
     LEFT JOIN borne ON borne.id = budget.id
-    WHERE ends_on > coalesce(CAST(:starts_on AS date), '-infinity')
-      AND starts_on < coalesce(CAST(:ends_on AS date), 'infinity')
+    WHERE ends_on > :starts_on AND starts_on < :ends_on
     ORDER BY scope.path, starts_on, ends_on
 """)
 
 
-def budget_standings(
-    conn: Connection, *, starts_on: date | None = None, ends_on: date | None = None
-) -> list[BudgetStanding]:
+def budget_standings(conn: Connection, *, starts_on: date, ends_on: date) -> list[BudgetStanding]:
     """Every budget that touches the days from *starts_on* up to, not including, *ends_on*."""
     rows = conn.execute(_STANDINGS, {"starts_on": starts_on, "ends_on": ends_on})
     return [BudgetStanding(**row._asdict()) for row in rows]
@@ -121,9 +118,7 @@ HEADINGS = {
 """By what spending can be listed."""
 
 
-def spend(
-    conn: Connection, *, by: str, starts_on: date | None = None, ends_on: date | None = None
-) -> list[SpendLine]:
+def spend(conn: Connection, *, by: str, starts_on: date, ends_on: date) -> list[SpendLine]:
     """What was spent on the days from *starts_on* up to, not including, *ends_on*.
 
     *by* is one of `HEADINGS`; the lines are in its order.
@@ -137,11 +132,8 @@ def spend(
                 for figure in ("used_nusd", "waste_nusd", "overrun_nusd", "calls")
             ),
         )
+        .where(_SPEND.c.booked_on >= starts_on, _SPEND.c.booked_on < ends_on)
         .group_by(heading)
         .order_by(heading)
     )
-    if starts_on is not None:
-        lines = lines.where(_SPEND.c.booked_on >= starts_on)
-    if ends_on is not None:
-        lines = lines.where(_SPEND.c.booked_on < ends_on)
     return [SpendLine(**row._asdict()) for row in conn.execute(lines)]

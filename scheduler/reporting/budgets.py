@@ -1,0 +1,57 @@
+"""The budget report: what each budget bore, proved from the ledger."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from scheduler.domain.errors import Broken
+from scheduler.domain.money import usd_from_nusd
+from scheduler.store.reports import BudgetStanding
+
+FIGURES = ("limit", "spent", "reserved", "free", "unknown", "waste", "overrun")
+"""Unknown is a part of reserved, waste one of spent; overrun is beyond the limit."""
+
+
+class LedgerMismatch(Broken):
+    """A budget's own figures are not what its ledger entries add up to."""
+
+    def __init__(self, standings: Sequence[BudgetStanding]) -> None:
+        super().__init__("; ".join(map(_mismatch, standings)))
+        self.standings = standings
+
+
+def check_proven(standings: Iterable[BudgetStanding]) -> None:
+    """Check every budget against the ledger.
+
+    Raises:
+        LedgerMismatch: some differ, be it by a nano-dollar.
+    """
+    wrong = [standing for standing in standings if not standing.is_proven]
+    if wrong:
+        raise LedgerMismatch(wrong)
+
+
+def row(standing: BudgetStanding) -> dict[str, Any]:
+    """One line of the report for programs: exact nUSD, and the same in USD."""
+    days = {
+        "scope": standing.scope,
+        "kind": standing.kind,
+        "starts_on": standing.starts_on,
+        "ends_on": standing.ends_on,
+    }
+    nusd = {f"{figure}_nusd": getattr(standing, f"{figure}_nusd") for figure in FIGURES}
+    usd = {f"{figure}_usd": usd_from_nusd(nusd[f"{figure}_nusd"]) for figure in FIGURES}
+    return days | nusd | usd | {"is_proven": standing.is_proven}
+
+
+def _mismatch(standing: BudgetStanding) -> str:
+    figures = {
+        "spent": (standing.spent_nusd, standing.ledger_spent_nusd),
+        "reserved": (standing.reserved_nusd, standing.ledger_reserved_nusd),
+        "overrun": (standing.overrun_nusd, standing.ledger_overrun_nusd),
+    }
+    wrong = ", ".join(
+        f"{figure} {kept} nUSD against the ledger's {proven}"
+        for figure, (kept, proven) in figures.items()
+        if kept != proven
+    )
+    return f"budget {standing.scope} from {standing.starts_on}: {wrong}"
