@@ -1,0 +1,90 @@
+"""The estimators: every version that was learned, and which of each kind is active."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from scheduler.domain.errors import Refused
+from scheduler.store.tables.plans import estimator
+
+KINDS = ("quality", "tokens", "latency")
+
+
+class NoSuchEstimator(Refused):
+    """There is no estimator of that kind with that id."""
+
+    def __init__(self, *, kind: str, estimator_id: int) -> None:
+        super().__init__(f"there is no {kind} estimator {estimator_id}; run `apportion learn`")
+        self.kind = kind
+        self.estimator_id = estimator_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimator:
+    """One version; *body* is what its class wrote, *digest* is over that."""
+
+    id: int
+    kind: str
+    digest: bytes
+    body: bytes
+
+
+def add_estimator(
+    conn: Connection, *, kind: str, digest: bytes, body: bytes, figures: dict[str, Any]
+) -> int:
+    """Keep a version, inactive; its id.  One with the same digest is the same version.
+
+    *figures* say what it was learned from and how it did on held-back data.
+    """
+    assert kind in KINDS, kind
+    made = conn.execute(
+        insert(estimator)
+        .values(kind=kind, digest=digest, body=body, figures=figures)
+        .on_conflict_do_nothing(index_elements=["digest"])
+        .returning(estimator.c.id)
+    ).scalar_one_or_none()
+    if made is not None:
+        return made
+    return conn.execute(
+        select(estimator.c.id).where(estimator.c.digest == digest)
+    ).scalar_one()
+
+
+def activate(conn: Connection, *, kind: str, estimator_id: int) -> None:
+    """Make plans go by that version from now on.
+
+    Raises:
+        NoSuchEstimator: there is none.
+    """
+    conn.execute(
+        update(estimator)
+        .where(estimator.c.kind == kind, estimator.c.is_active)
+        .values(is_active=False)
+    )
+    made = conn.execute(
+        update(estimator)
+        .where(estimator.c.id == estimator_id, estimator.c.kind == kind)
+        .values(is_active=True)
+    )
+    if made.rowcount != 1:
+        raise NoSuchEstimator(kind=kind, estimator_id=estimator_id)
+
+
+def active_digests(conn: Connection) -> dict[str, bytes]:
+    """By kind, the digest of the version that plans go by; no body is read."""
+    found = conn.execute(
+        select(estimator.c.kind, estimator.c.digest).where(estimator.c.is_active)
+    )
+    return {row.kind: row.digest for row in found}
+
+
+def read_estimator(conn: Connection, *, digest: bytes) -> Estimator | None:
+    """The version with that digest, active or not: old plans stay explainable."""
+    row = conn.execute(
+        select(estimator.c.id, estimator.c.kind, estimator.c.digest, estimator.c.body).where(
+            estimator.c.digest == digest
+        )
+    ).one_or_none()
+    return None if row is None else Estimator(**row._asdict())

@@ -1,0 +1,68 @@
+"""Plans and their decisions: written once, in bulk, and read back for whoever asks why."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from scheduler.domain.decision import COLUMNS, DecisionRow
+from scheduler.domain.evidence import canonical
+from scheduler.store.bulk import copy_rows
+from scheduler.store.tables.plans import decision, plan
+
+_SPELLED = COLUMNS.index("alternatives")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPlan:
+    """A plan's own row; the fields are the table's.
+
+    Attributes:
+        rows: per row of the solve its name, limit, use, slack and price.
+        inputs: digests (hex) of what went in.
+    """
+
+    window_kind: str
+    jobs: int
+    planned: int
+    deferred: int
+    value: float
+    bound: float
+    gap: float
+    passes: int
+    solve_s: float
+    seed: int
+    cost_nusd: int
+    reserved_nusd: int
+    rows: Sequence[dict[str, Any]]
+    inputs: dict[str, Any]
+    decisions_digest: bytes
+
+
+def add_plan(conn: Connection, new: NewPlan) -> int:
+    """Write the plan's row; its id."""
+    return conn.execute(insert(plan).values(**asdict(new)).returning(plan.c.id)).scalar_one()
+
+
+def add_decisions(conn: Connection, *, plan_id: int, rows: Iterable[DecisionRow]) -> None:
+    """Write the plan's decisions, each a value for every one of `decision.COLUMNS`."""
+    copy_rows(conn, "decision", ("plan_id", *COLUMNS), ((plan_id, *row) for row in rows))
+
+
+def decision_rows(conn: Connection, *, plan_id: int) -> Iterator[DecisionRow]:
+    """The plan's decisions as `decisions_digest` takes them; not all in memory at once."""
+    found = conn.execution_options(yield_per=5_000).execute(
+        select(*(decision.c[name] for name in COLUMNS))
+        .where(decision.c.plan_id == plan_id)
+        .order_by(decision.c.job_id)
+    )
+    for row in found:
+        values = list(row)
+        values[_SPELLED] = canonical(_alternatives(values[_SPELLED]))
+        yield values
+
+
+def _alternatives(stored: Any) -> Any:
+    return json.loads(stored) if isinstance(stored, str) else stored
