@@ -1,0 +1,41 @@
+# `make demo` and `make test` are all that a newcomer needs; both install what they use into .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/runtime.stamp
+	$(BIN)/apportion demo
+
+test: lint
+	@scripts/need-java.sh
+	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
+
+# Installed anew whenever pyproject.toml changes.
+$(VENV)/runtime.stamp: pyproject.toml $(BIN)/python
+	@echo "Installing Apportion into $(VENV): a minute or two."
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp
+	@echo "Installing what the tests need into $(VENV)."
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(BIN)/python:
+	@scripts/make-venv.sh $(VENV)

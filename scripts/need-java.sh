@@ -1,0 +1,59 @@
+#!/bin/sh
+# See to it that Java >= 17 and Maven are there: the tests run a real Kafka broker.
+# What is missing is installed from Debian's packages where that needs no password.
+set -eu
+
+java_is_new_enough() {
+    # "17.0.15", "21", "1.8.0_402": the first number is the version, save for the oldest.
+    version=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
+    [ "${version:-0}" -ge 17 ]
+}
+
+missing() {
+    java_is_new_enough || echo java
+    mvn --version >/dev/null 2>&1 || echo maven
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+may_install() {
+    command -v apt-get >/dev/null && as_root true 2>/dev/null
+}
+
+debian_packages() {
+    for name in $1; do
+        case $name in
+        maven) echo maven ;;
+        java)
+            for version in 21 17 25; do
+                if apt-cache show "openjdk-$version-jre-headless" >/dev/null 2>&1; then
+                    echo "openjdk-$version-jre-headless"
+                    break
+                fi
+            done
+            ;;
+        esac
+    done
+}
+
+lacking=$(missing)
+[ -z "$lacking" ] && exit 0
+
+if may_install; then
+    echo "Installing, for the tests' Kafka broker:" $lacking
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -qq -y --no-install-recommends $(debian_packages "$lacking") >/dev/null
+fi
+
+lacking=$(missing)
+if [ -n "$lacking" ]; then
+    echo "The tests run a real Kafka broker, which needs Java 17 or newer and Maven. Missing:" $lacking >&2
+    echo "Install them, and run this again:" >&2
+    echo "  Debian, Ubuntu:  sudo apt-get install openjdk-17-jre-headless maven" >&2
+    echo "  Fedora:          sudo dnf install java-21-openjdk-headless maven" >&2
+    echo "  macOS:           brew install openjdk maven" >&2
+    exit 1
+fi
