@@ -44,14 +44,5 @@ def row(standing: BudgetStanding) -> dict[str, Any]:
 
 
 def _mismatch(standing: BudgetStanding) -> str:
-    figures = {
-        "spent": (standing.spent_nusd, standing.ledger_spent_nusd),
-        "reserved": (standing.reserved_nusd, standing.ledger_reserved_nusd),
-        "overrun": (standing.overrun_nusd, standing.ledger_overrun_nusd),
-    }
-    wrong = ", ".join(
-        f"{figure} {kept} nUSD against the ledger's {proven}"
-        for figure, (kept, proven) in figures.items()
-        if kept != proven
-    )
+    wrong = ", ".join(standing.mismatches())
     return f"budget {standing.scope} from {standing.starts_on}: {wrong}"

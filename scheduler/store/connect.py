@@ -24,9 +24,10 @@ def open_engine(url: str, *, pool_size: int = 4, statement_timeout_s: int = 300)
 
 
 @contextmanager
-def snapshot(engine: Engine) -> Iterator[Connection]:
+def snapshot(engine: Engine, *, statement_timeout_s: int = 300) -> Iterator[Connection]:
     """A read-only connection whose statements all see the database at one instant."""
     with engine.connect() as conn:
         conn = conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with conn.begin():
+            conn.exec_driver_sql(f"SET LOCAL statement_timeout = '{statement_timeout_s}s'")
             yield conn

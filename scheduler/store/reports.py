@@ -38,11 +38,20 @@ class BudgetStanding:
     @property
     def is_proven(self) -> bool:
         """Whether the budget's own figures are the ledger's, to the nano-dollar."""
-        return (self.spent_nusd, self.reserved_nusd, self.overrun_nusd) == (
-            self.ledger_spent_nusd,
-            self.ledger_reserved_nusd,
-            self.ledger_overrun_nusd,
-        )
+        return not self.mismatches()
+
+    def mismatches(self) -> list[str]:
+        """The figures that are not the ledger's, and what the ledger says."""
+        figures = {
+            "spent": (self.spent_nusd, self.ledger_spent_nusd),
+            "reserved": (self.reserved_nusd, self.ledger_reserved_nusd),
+            "overrun": (self.overrun_nusd, self.ledger_overrun_nusd),
+        }
+        return [
+            f"{figure} {kept} nUSD against the ledger's {proven}"
+            for figure, (kept, proven) in figures.items()
+            if kept != proven
+        ]
 
 
 # The ledger is added up once, by project and day; only then is it spread over the budgets.

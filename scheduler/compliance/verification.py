@@ -1,0 +1,103 @@
+"""The whole audit: the chains, and the books, each held against what it must agree with."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from scheduler.compliance.chain import ChainCount, chain_faults
+from scheduler.compliance.checkpoint import Checkpoint
+from scheduler.domain.errors import Broken
+from scheduler.store.audit_read import BOOKS, all_records, digest_at, disagreements
+from scheduler.store.evidence import heads
+from scheduler.store.reports import budget_standings
+
+CHAIN = "the chain of records"
+CHECKPOINT = "the chain against the checkpoint"
+BUDGETS = "the ledger against the budgets"
+FINDINGS_MAX = 1_000
+"""Of one check; whoever made more of them did not hide it."""
+
+
+class AuditFailed(Broken):
+    """Something was altered, put in or taken away; what and where was told before."""
+
+    def __init__(self, *, findings: int) -> None:
+        super().__init__(
+            f"the audit found {findings} faults; keep the database as it is, and compare it"
+            " with a backup"
+        )
+        self.findings = findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One fault: which check found it, at which row or record, and how it shows."""
+
+    check: str
+    where: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What an audit went through, and what it found."""
+
+    streams: int
+    records: int
+    checks: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+
+def verify(conn: Connection, *, checkpoint: Checkpoint | None = None) -> Audit:
+    """Go through everything; *conn* must see one instant (`store.connect.snapshot`)."""
+    count = ChainCount()
+    checks = {CHAIN: _chain(conn, count)}
+    if checkpoint is not None:
+        checks[CHECKPOINT] = _checkpoint(conn, checkpoint)
+    checks[BUDGETS] = _budgets(conn)
+    checks |= {name: _books(conn, name) for name in BOOKS}
+    findings = [finding for found in checks.values() for finding in islice(found, FINDINGS_MAX)]
+    return Audit(
+        streams=count.streams,
+        records=count.records,
+        checks=tuple(checks),
+        findings=tuple(findings),
+    )
+
+
+def _chain(conn: Connection, count: ChainCount) -> Iterator[Finding]:
+    for fault in chain_faults(all_records(conn), heads(conn), count):
+        yield _at(CHAIN, stream=fault.stream, seq=fault.seq, what=fault.reason)
+
+
+def _checkpoint(conn: Connection, checkpoint: Checkpoint) -> Iterator[Finding]:
+    for stream, (seq, digest) in checkpoint.heads.items():
+        found = digest_at(conn, stream=stream, seq=seq) if seq else digest
+        if found is None:
+            what = f"was there on {checkpoint.made_at}, and is gone"
+            yield _at(CHECKPOINT, stream=stream, seq=seq, what=what)
+        elif found != digest:
+            what = f"is not the one of {checkpoint.made_at}: the chain was made anew"
+            yield _at(CHECKPOINT, stream=stream, seq=seq, what=what)
+
+
+def _budgets(conn: Connection) -> Iterator[Finding]:
+    for standing in budget_standings(conn, starts_on=date.min, ends_on=date.max):
+        where = f"budget {standing.scope} from {standing.starts_on}"
+        for what in standing.mismatches():
+            yield Finding(check=BUDGETS, where=where, what=what)
+        if standing.free_nusd < 0:
+            what = f"has {-standing.free_nusd} nUSD less than nothing free"
+            yield Finding(check=BUDGETS, where=where, what=what)
+
+
+def _books(conn: Connection, name: str) -> Iterator[Finding]:
+    for found in disagreements(conn, BOOKS[name]):
+        yield Finding(check=name, where=found.where, what=found.what)
+
+
+def _at(check: str, *, stream: str, seq: int, what: str) -> Finding:
+    return Finding(check=check, where=f"stream {stream}, record {seq}", what=what)
