@@ -1,0 +1,174 @@
+"""What an answer must be to count as one: valid JSON, a label of the list, some text."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import orjson
+import regex
+from jsonschema import Draft202012Validator, SchemaError, ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from scheduler.domain.errors import Refused
+from scheduler.domain.job import Task
+
+Output: TypeAlias = Any
+"""What a result holds: text, a label, or the JSON value that was extracted."""
+
+PATTERN_S = 0.1
+_FENCE = re.compile(r"```[\w-]*\s*\n(.*?)\n?\s*```", re.DOTALL)
+_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+
+
+class OutputInvalid(Refused):
+    """A model's answer is not what the task asks for; another model may do better.
+
+    The message names the rule that was broken, and never the answer's own text.
+    """
+
+    def __init__(self, *, task: Task, reason: str) -> None:
+        super().__init__(f"the answer is no valid output of {task}: {reason}")
+        self.task = task
+        self.reason = reason
+
+
+def check(
+    task: Task,
+    text: str,
+    *,
+    labels: Sequence[str] = (),
+    schema: Mapping[str, Any] | None = None,
+) -> Output:
+    """The output that the answer *text* is: text, a label, or a JSON value.
+
+    Raises:
+        OutputInvalid: it is none.
+    """
+    # Some local servers leave a model's thinking in front.  Postgres takes no NUL.
+    said = _THOUGHT.sub("", text).replace("\0", "").strip()
+    if not said:
+        raise OutputInvalid(task=task, reason="it is empty")
+    if task is Task.CLASSIFY:
+        return _label(said, labels)
+    if task is Task.EXTRACT:
+        return _value(said, schema or {})
+    return said
+
+
+def _label(said: str, labels: Sequence[str]) -> str:
+    """The label that *said* is, or the only one that it names."""
+    by_name = {_plain(label): label for label in labels}
+    bare = _plain(_unquoted(said))
+    if bare in by_name:
+        return by_name[bare]
+    # A label inside another ("spam" in "not spam") counts only where it stands alone.
+    named = _plain(said)
+    found = []
+    for name in sorted(by_name, key=len, reverse=True):
+        pattern = rf"(?<!\w){re.escape(name)}(?!\w)"
+        if re.search(pattern, named):
+            found.append(by_name[name])
+            named = re.sub(pattern, " ", named)
+    if len(found) != 1:
+        raise OutputInvalid(
+            task=Task.CLASSIFY, reason=f"it names {len(found)} of the {len(labels)} labels"
+        )
+    return found[0]
+
+
+def _unquoted(said: str) -> str:
+    """What stands in a JSON answer such as `{"label": "spam"}`; else *said* itself."""
+    try:
+        value = orjson.loads(said)
+    except orjson.JSONDecodeError:
+        return said
+    if isinstance(value, dict) and len(value) == 1:
+        [value] = value.values()
+    return value if isinstance(value, str) else said
+
+
+def _plain(label: str) -> str:
+    return " ".join(re.sub(r"[*_`\"'“”.:]+", " ", label).split()).casefold()
+
+
+def _value(said: str, schema: Mapping[str, Any]) -> Output:
+    value = _parsed(said)
+    try:
+        _validator(json.dumps(schema, sort_keys=True)).validate(value)
+    except ValidationError as error:
+        where = "/".join(str(step) for step in error.absolute_path)[:100] or "the whole"
+        raise OutputInvalid(
+            task=Task.EXTRACT, reason=f"{where} breaks the schema's `{error.validator}`"
+        ) from None
+    except SchemaError as error:
+        raise OutputInvalid(
+            task=Task.EXTRACT, reason=f"the job's schema is wrong at {error.json_path}"
+        ) from None
+    except Unresolvable:
+        raise OutputInvalid(
+            task=Task.EXTRACT, reason="the job's schema refers to what is not in it"
+        ) from None
+    except (RecursionError, TimeoutError, regex.error) as error:
+        raise OutputInvalid(
+            task=Task.EXTRACT, reason=f"the job's schema cannot be held ({type(error).__name__})"
+        ) from None
+    return value
+
+
+def _parsed(said: str) -> Output:
+    """The JSON value in *said*: all of it, in a code fence, or behind some words."""
+    candidates = [said, *_FENCE.findall(said)]
+    start = re.search(r"[{\[]", said)
+    if start:
+        candidates.append(_first_value(said[start.start() :]))
+    for candidate in candidates:
+        try:
+            return _without_nul(orjson.loads(candidate))
+        except orjson.JSONDecodeError:
+            continue
+    raise OutputInvalid(task=Task.EXTRACT, reason="it is not JSON")
+
+
+def _first_value(said: str) -> str:
+    try:
+        _, end = json.JSONDecoder().raw_decode(said)
+    except (ValueError, RecursionError):
+        return said
+    return said[:end]
+
+
+def _without_nul(value: Output) -> Output:
+    """*value* without the character U+0000, which Postgres takes in no text."""
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, list):
+        return [_without_nul(one) for one in value]
+    if isinstance(value, dict):
+        return {_without_nul(name): _without_nul(one) for name, one in value.items()}
+    return value
+
+
+def _pattern(validator: Validator, pattern: str, instance: Any, _schema: Any) -> Any:
+    """`pattern` with a time limit: a schema comes from outside, and `re` may never end."""
+    if validator.is_type(instance, "string") and not regex.search(
+        pattern, instance, timeout=PATTERN_S
+    ):
+        yield ValidationError("does not match the pattern")
+
+
+_Validator: type[Validator] = extend(  # type: ignore[no-untyped-call]
+    Draft202012Validator, {"pattern": _pattern}
+)
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: str) -> Validator:
+    parsed = json.loads(schema)
+    _Validator.check_schema(parsed)
+    # With an empty registry nothing is fetched: a `$ref` to an address would be called.
+    return _Validator(parsed, registry=Registry())

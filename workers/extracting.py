@@ -1,0 +1,84 @@
+"""Extractive summaries: a document's own sentences, the ones that say most."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from workers.ranking import Words, scores, sentences, words_of
+
+SENTENCES_READ_MAX = 4_000
+"""Beyond this the rest of a document is not read; about 80 000 words."""
+_SENTENCE_CHARS_MAX = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How hard a summary is thought about.
+
+    Attributes:
+        sentences_read: the rest of the document is not looked at.
+        ranks: False takes the first sentences as they come.
+        spreads: whether a sentence that repeats a chosen one loses its place.
+        leads: what the beginning of a document is worth beyond its rank.
+    """
+
+    sentences_read: int = SENTENCES_READ_MAX
+    ranks: bool = True
+    spreads: bool = True
+    leads: float = 0.3
+
+
+FULL = Effort()
+
+
+def summary(text: str, *, words_max: int, effort: Effort = FULL) -> str:
+    """The sentences of *text* that say most, in its order, of at most *words_max* words.
+
+    At least one sentence comes back where the text has any, cut if it is too long.
+    """
+    lines = [text[start:end] for start, end in sentences(text)[: effort.sentences_read]]
+    if not lines:
+        return " ".join(text.split()[:words_max])
+    lengths = [len(line.split()) for line in lines]
+    chosen: list[int] = []
+    left = words_max
+    for at in _order(lines, effort):
+        if lengths[at] <= left and len(lines[at]) <= _SENTENCE_CHARS_MAX:
+            chosen.append(at)
+            left -= lengths[at]
+        if left < 5:
+            break
+    if not chosen:
+        return " ".join(lines[0].split()[:words_max])
+    return " ".join(" ".join(lines[at].split()) for at in sorted(chosen))
+
+
+def _order(lines: list[str], effort: Effort) -> list[int]:
+    """The sentences, the one to take first in front."""
+    if not effort.ranks:
+        return list(range(len(lines)))
+    words = words_of(lines)
+    rank = scores(words) * len(lines)
+    rank *= 1.0 + effort.leads * np.exp(-np.arange(len(lines)) / 3.0)
+    if not effort.spreads:
+        return [int(at) for at in np.argsort(-rank, kind="stable")]
+    return _spread(words, rank)
+
+
+def _spread(words: Words, rank: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[int]:
+    """The best sentences first, each by what it adds to those before it.
+
+    The words of a sentence that was taken are worth half from then on.
+    """
+    worth = np.ones(words.vocabulary)
+    left = rank.copy()
+    order = []
+    square = words.weight**2
+    for _ in range(min(len(rank), 60)):
+        novelty = np.bincount(words.sentence, square * worth[words.word], minlength=words.sentences)
+        at = int(np.argmax(left * novelty))
+        order.append(at)
+        left[at] = -1.0
+        worth[words.word[words.sentence == at]] *= 0.5
+    taken = set(order)
+    return order + [int(at) for at in np.argsort(-rank, kind="stable") if int(at) not in taken]

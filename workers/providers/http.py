@@ -1,0 +1,161 @@
+"""One HTTP call to a provider: sent once, read up to a limit, and its failures told apart."""
+
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+from yarl import URL
+
+from scheduler.domain.listing import ProviderAccess
+from workers.calls import ModelMissing, OutcomeUnknown, ProviderDown
+
+ANSWER_BYTES_MAX = 8 * 1024 * 1024
+CONNECT_S = 10.0
+# Many servers (uvicorn, so vLLM too) drop a connection that was idle for 5 s.  One that is sent
+# to just then fails without a word, and its outcome would be unknown though nothing happened.
+KEEP_ALIVE_S = 4.0
+_LARGE_BYTES = 1024 * 1024
+
+
+def open_client(*, concurrency: int, proxy: str | None = None) -> aiohttp.ClientSession:
+    """The pool of connections that all adapters of a process share.
+
+    Call it in a running event loop, and close it there.  *concurrency* is the most calls in
+    flight; a caller that goes beyond it waits for a connection, and fails after `CONNECT_S`.
+    """
+    connector = aiohttp.TCPConnector(
+        limit=concurrency, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        proxy=proxy,
+        # Cookies would tie one tenant's calls to another's.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        raise_for_status=False,
+        headers={"User-Agent": "apportion"},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back, whatever its status.  `seconds` is from sending to the last byte."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+
+class Wire:
+    """Sends one offer's calls."""
+
+    def __init__(
+        self, access: ProviderAccess, client: aiohttp.ClientSession, *, headers: Mapping[str, str]
+    ) -> None:
+        self._provider = access.name
+        self._client = client
+        self._headers = {"Content-Type": "application/json", **headers, **access.headers}
+        self._query = access.query
+        self._timeout = aiohttp.ClientTimeout(
+            total=access.timeout_s, connect=min(CONNECT_S, access.timeout_s)
+        )
+        self._urls: dict[str, URL] = {}
+
+    async def post(
+        self, address: str, body: bytes, *, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """POST *body* to *address*.
+
+        Raises:
+            ProviderDown: no connection could be made, so nothing was sent.
+            OutcomeUnknown: it was sent, and no whole answer came.
+            ModelMissing: the address is none.
+        """
+        started = time.perf_counter()
+        try:
+            async with self._client.post(
+                self._url(address),
+                # aiohttp writes a large `bytes` in one go, with a warning; a file in pieces.
+                data=body if len(body) < _LARGE_BYTES else io.BytesIO(body),
+                headers={**self._headers, **headers} if headers else self._headers,
+                timeout=self._timeout,
+                # A redirect would take the document to an address that nobody has allowed.
+                allow_redirects=False,
+            ) as response:
+                answer = await self._read(response)
+                return Reply(
+                    status=response.status,
+                    headers=response.headers,
+                    body=answer,
+                    seconds=time.perf_counter() - started,
+                )
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+            raise ModelMissing(
+                provider=self._provider, reason="its address is not an HTTP URL"
+            ) from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise ProviderDown(
+                provider=self._provider, reason=f"no connection ({type(error).__name__})"
+            ) from None
+        except TimeoutError:
+            raise OutcomeUnknown(
+                provider=self._provider, reason=f"nothing within {self._timeout.total:g} s"
+            ) from None
+        except aiohttp.ClientError as error:
+            raise OutcomeUnknown(
+                provider=self._provider, reason=f"the connection broke ({type(error).__name__})"
+            ) from None
+
+    def _url(self, address: str) -> URL:
+        url = self._urls.get(address)
+        if url is None:
+            url = self._urls[address] = URL(address).update_query(self._query)
+        return url
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        pieces = []
+        size = 0
+        # In pieces, so that a compressed or endless body cannot fill the memory.
+        async for piece in response.content.iter_any():
+            pieces.append(piece)
+            size += len(piece)
+            if size > ANSWER_BYTES_MAX:
+                response.close()
+                raise OutcomeUnknown(
+                    provider=self._provider,
+                    reason=f"its answer is longer than {ANSWER_BYTES_MAX} bytes",
+                    status=response.status,
+                )
+        return b"".join(pieces)
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """How long the provider asks to wait: `retry-after-ms`, or Retry-After in either form.
+
+    A date is held against the answer's own Date, so that clocks that differ do no harm.
+    """
+    said = headers.get("retry-after", "").strip()
+    for figure, unit_s in ((headers.get("retry-after-ms", ""), 0.001), (said, 1.0)):
+        try:
+            wait_s = float(figure) * unit_s
+        except ValueError:
+            continue
+        # Not a number, or endless: as if nothing had been said.
+        return wait_s if 0 <= wait_s < float("inf") else None
+    until = _date(said)
+    if until is None:
+        return None
+    now = _date(headers.get("date", "")) or datetime.now(UTC)
+    return max((until - now).total_seconds(), 0.0)
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

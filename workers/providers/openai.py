@@ -1,0 +1,152 @@
+"""OpenAI's chat completions, and every server that speaks them with small differences."""
+
+from typing import Any
+
+import aiohttp
+import orjson
+
+from scheduler.domain.listing import ProviderAccess, Structured
+from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
+from workers.providers.failures import Complaint, failure, read_json
+from workers.providers.http import Reply, Wire
+
+_FINISHES = {
+    "stop": Finish.STOP,
+    "eos": Finish.STOP,
+    "end_turn": Finish.STOP,
+    "content_filter": Finish.REFUSAL,
+}
+
+
+class OpenAiAdapter:
+    """Calls `{base_url}/chat/completions`.
+
+    Azure's older addresses, which name the deployment, are a `base_url` with `{model}` in it,
+    `api-version` in the query, and `api-key` as the key's header.
+    """
+
+    def __init__(self, access: ProviderAccess, client: aiohttp.ClientSession) -> None:
+        self._access = access
+        headers = {}
+        if access.api_key:
+            bare = access.key_header and access.key_header.lower() != "authorization"
+            key = access.api_key if bare else f"Bearer {access.api_key}"
+            headers[access.key_header or "Authorization"] = key
+        self._wire = Wire(access, client, headers=headers)
+        self._address = f"{access.base_url.rstrip('/')}/chat/completions"
+
+    async def answer(self, call: Call) -> Answer:
+        """See `workers.calls.Adapter`."""
+        reply = await self._wire.post(
+            self._address.replace("{model}", call.model),
+            orjson.dumps(self._body(call)),
+            headers={"Idempotency-Key": call.attempt_key, "X-Client-Request-Id": call.attempt_key},
+        )
+        body = read_json(reply.body)
+        request_id = reply.headers.get("x-request-id", "")
+        if reply.status != 200 or ("error" in body and "choices" not in body):
+            raise failure(
+                _complaint(body),
+                reply=_as_said(reply, body),
+                access=self._access,
+                call=call,
+                request_id=request_id,
+            )
+        return self._read(body, reply=reply, call=call, request_id=request_id)
+
+    def _body(self, call: Call) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "model": call.model,
+            "messages": [
+                {"role": "system", "content": call.system},
+                {"role": "user", "content": call.prompt},
+            ],
+            self._access.limit_field: call.output_limit_tokens,
+        }
+        if call.temperature is not None and self._access.temperature:
+            body["temperature"] = call.temperature
+        if call.schema is not None and self._access.structured is not Structured.NONE:
+            body["response_format"] = _format(call.schema, self._access.structured)
+        body.update(self._access.body)
+        return body
+
+    def _read(self, body: dict[str, Any], *, reply: Reply, call: Call, request_id: str) -> Answer:
+        try:
+            choice = body["choices"][0]
+            message = choice["message"]
+            text = _text(message.get("content"))
+            refusal = message.get("refusal")
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise OutcomeUnknown(
+                provider=self._access.name,
+                reason="its answer is not of the protocol's shape",
+                status=reply.status,
+                request_id=request_id,
+            ) from None
+        finish = _FINISHES.get(choice.get("finish_reason") or "stop", Finish.LENGTH)
+        return Answer(
+            text=text,
+            usage=_usage(body.get("usage"), call=call),
+            finish=Finish.REFUSAL if refusal else finish,
+            model=str(body.get("model") or call.model),
+            request_id=request_id or str(body.get("id") or ""),
+            seconds=reply.seconds,
+        )
+
+
+def _format(schema: Any, structured: Structured) -> dict[str, Any]:
+    if structured is Structured.JSON:
+        return {"type": "json_object"}
+    # Not `strict`, which most schemas that people write are not fit for; the answer is
+    # checked against the schema when it is there.
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
+
+
+def _text(content: Any) -> str:
+    """The answer's text; where it comes in parts, thinking is left out."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    return "".join(str(part["text"]) for part in content if part.get("type") == "text")
+
+
+def _usage(said: Any, *, call: Call) -> Usage | None:
+    try:
+        sent, written = int(said["prompt_tokens"]), int(said["completion_tokens"])
+        total = int(said.get("total_tokens") or 0)
+        cached = int((said.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+        return None
+    usage = Usage(
+        input_tokens=sent,
+        # Some count thinking in the total alone; it is billed as output.
+        output_tokens=max(written, total - sent),
+        cached_input_tokens=cached,
+    )
+    return plausible(usage, call=call)
+
+
+def _complaint(body: dict[str, Any]) -> Complaint:
+    """The error, whichever of the compatible servers wrote it."""
+    said = body.get("error", body)
+    if not isinstance(said, dict):
+        said = {"message": said}
+    inner = said.get("innererror")
+    words = [said.get("code"), said.get("type")]
+    if isinstance(inner, dict):
+        words.append(inner.get("code"))
+    message = said.get("message") or said.get("detail") or ""
+    if isinstance(message, list):  # a validation's list; its `input` would be the document
+        message = "; ".join(str(one.get("msg", "")) for one in message if isinstance(one, dict))
+    return Complaint(words=frozenset(str(word) for word in words if word), message=str(message))
+
+
+def _as_said(reply: Reply, body: dict[str, Any]) -> Reply:
+    """*reply* with the status that its error names, where a router wrapped it into a 200."""
+    if reply.status != 200:
+        return reply
+    said = body["error"]
+    code = said.get("code") if isinstance(said, dict) else None
+    status = code if isinstance(code, int) and 400 <= code < 600 else 502
+    return Reply(status=status, headers=reply.headers, body=reply.body, seconds=reply.seconds)
