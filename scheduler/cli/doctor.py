@@ -1,0 +1,72 @@
+"""`apportion doctor`: looks at everything the service stands on."""
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from scheduler.cli.context import open_service
+from scheduler.cli.printing import print_json
+from scheduler.domain.errors import SchedulerError
+from scheduler.monitoring.checks import Check, Health, fault, well
+from scheduler.monitoring.doctor import check_broker, check_database, check_disk, check_kafka
+from scheduler.settings import Settings, read_settings
+
+STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.FAULT: "bold red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
+def command(*, as_json: bool) -> None:
+    """Check database, Kafka, broker, keys, catalog, clock and disk, and say what to do.
+
+    It changes nothing, and prints no key.  The exit status is 1 if something must be mended;
+    a warning alone leaves it 0.
+    """
+    checks = list(_checks(read_settings()))
+    if as_json:
+        print_json(checks)
+    else:
+        _print(checks)
+    if any(check.health is Health.FAULT for check in checks):
+        sys.exit(1)
+
+
+def _checks(settings: Settings) -> Iterator[Check]:
+    try:
+        with open_service(settings) as service:
+            with service.engine.connect() as conn:
+                yield from check_database(
+                    conn, now=lambda: datetime.now(UTC), is_embedded=service.embedded
+                )
+            yield check_broker(service.broker_url)
+    except SchedulerError as error:
+        yield fault("database", str(error), "the rest needs it: mend it first")
+    if settings.kafka_bootstrap:
+        yield from check_kafka(settings.kafka, topics=_topics(settings))
+    else:
+        yield well("kafka", "not used: APPORTION_KAFKA_BOOTSTRAP is not set")
+    yield check_disk(settings.home)
+
+
+def _topics(settings: Settings) -> list[str]:
+    return [
+        settings.jobs_topic,
+        settings.results_topic,
+        settings.dead_topic,
+        settings.feedback_topic,
+    ]
+
+
+def _print(checks: list[Check]) -> None:
+    console = Console(soft_wrap=True)
+    for check in checks:
+        line = Text.assemble(
+            (f"{check.health:>7}", STYLES[check.health]), f"  {check.part}: {check.found}"
+        )
+        console.print(line)
+        if check.advice:
+            console.print(Text(f"         {check.advice}", style="italic"))

@@ -1,0 +1,190 @@
+"""Looks at every part the service stands on, and says what to do where one is not well."""
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+from kombu.connection import Connection as BrokerConnection
+from kombu.exceptions import OperationalError as BrokerError
+from sqlalchemy import Connection
+
+from scheduler.domain.errors import Refused
+from scheduler.monitoring.checks import Check, fault, warning, well
+from scheduler.store.connect import APP_ROLE
+from scheduler.store.health import DatabaseHealth, database_health
+from scheduler.store.migrate import SchemaBehind
+from scheduler.store.migrate import check as check_schema
+
+POSTGRES_OLDEST = 15
+KAFKA_OLDEST = (2, 1)
+SKEW_WARNING_S = 1.0
+SKEW_FAULT_S = 30.0
+DISK_WARNING_BYTES = 5 * 2**30
+DISK_FAULT_BYTES = 2**30
+REACH_S = 5
+"""How long a server may take to answer at all."""
+
+
+def check_database(
+    conn: Connection, *, now: Callable[[], datetime], is_embedded: bool
+) -> Iterator[Check]:
+    """Version, role, schema, partitions, clock and connections of the database at *conn*."""
+    before = now()
+    health = database_health(conn)
+    skew_s = (health.now - before).total_seconds()
+    yield _version(health)
+    yield _role(health, is_embedded=is_embedded)
+    yield _schema(conn)
+    yield _partitions(health)
+    yield _clock(skew_s)
+    yield _connections(health)
+
+
+def _version(health: DatabaseHealth) -> Check:
+    found = f"Postgres {health.version}"
+    if health.version_num >= POSTGRES_OLDEST * 10_000:
+        return well("database", found)
+    return fault("database", found, f"upgrade it to {POSTGRES_OLDEST} or newer")
+
+
+def _role(health: DatabaseHealth, *, is_embedded: bool) -> Check:
+    part, found = "role", f"{health.session_user} acts as {health.acting_user}"
+    if health.acting_user != APP_ROLE or health.may_rewrite:
+        advice = f"the ledger can be rewritten by it; act as {APP_ROLE}, and grant that role less"
+        return fault(part, found, advice)
+    # The embedded database's one login is its superuser, and nobody else's machine has it.
+    if health.is_superuser and not is_embedded:
+        advice = (
+            "the login is a superuser and could change the ledger; give the service one that is"
+            f" a member of {APP_ROLE} and no more"
+        )
+        return warning(part, found, advice)
+    return well(part, f"{found}, which cannot rewrite the ledger")
+
+
+def _schema(conn: Connection) -> Check:
+    try:
+        check_schema(conn)
+    except SchemaBehind as behind:
+        return fault("schema", f"{behind.found or 'none'}", "run `apportion migrate`")
+    return well("schema", "as this program needs it")
+
+
+def _partitions(health: DatabaseHealth) -> Check:
+    if not health.missing_partitions:
+        return well("partitions", "made up to next month")
+    advice = (
+        "restart `apportion serve`, which makes them; without them work stops at the month's end"
+    )
+    return fault("partitions", f"missing: {', '.join(health.missing_partitions)}", advice)
+
+
+def _clock(skew_s: float) -> Check:
+    found = f"{abs(skew_s):.1f} s {'behind' if skew_s > 0 else 'ahead of'} the database's"
+    advice = "let both machines keep time by NTP: leases, deadlines and months go by these clocks"
+    if abs(skew_s) >= SKEW_FAULT_S:
+        return fault("clock", found, advice)
+    if abs(skew_s) >= SKEW_WARNING_S:
+        return warning("clock", found, advice)
+    return well("clock", "as the database's, to a second")
+
+
+def _connections(health: DatabaseHealth) -> Check:
+    found = f"{health.connections} of {health.connections_max} in use"
+    if health.connections * 5 < health.connections_max * 4:
+        return well("connections", found)
+    return warning("connections", found, "raise max_connections, or run fewer workers")
+
+
+def check_kafka(options: Mapping[str, Any], *, topics: Sequence[str]) -> Iterator[Check]:
+    """Whether Kafka (kafka-python's *options*) answers, and has *topics*."""
+    where = ", ".join(options["bootstrap_servers"])
+    try:
+        with closing(KafkaAdminClient(**options, bootstrap_timeout_ms=REACH_S * 1_000)) as admin:
+            yield _kafka_version(admin, where)
+            there = set(admin.list_topics())
+    except (KafkaError, OSError, ValueError, AssertionError) as error:
+        advice = "start it, or mend APPORTION_KAFKA_BOOTSTRAP and APPORTION_KAFKA_OPTIONS"
+        yield fault("kafka", f"{where}: {error}", advice)
+        return
+    yield from (_topic(topic, there=topic in there) for topic in topics)
+
+
+def _kafka_version(admin: KafkaAdminClient, where: str) -> Check:
+    brokers = admin.describe_cluster()["brokers"]
+    versions = {
+        tuple(admin.get_broker_version_data(broker["node_id"]).broker_version) for broker in brokers
+    }
+    text = ", ".join(".".join(map(str, version)) for version in sorted(versions))
+    found = f"{where}: {len(brokers)} brokers of version {text}"
+    if min(versions) < KAFKA_OLDEST:
+        oldest = ".".join(map(str, KAFKA_OLDEST))
+        return fault("kafka", found, f"upgrade it to {oldest} or newer")
+    return well("kafka", found)
+
+
+def _topic(topic: str, *, there: bool) -> Check:
+    if there:
+        return well(f"topic {topic}", "is there")
+    advice = f"create it, as by: kafka-topics.sh --create --topic {topic} --partitions 12"
+    return fault(f"topic {topic}", "is not there", advice)
+
+
+def check_broker(url: str) -> Check:
+    """Whether Celery's broker at *url* answers."""
+    if url.startswith("sqla+"):
+        return well("broker", "the database")
+    with BrokerConnection(url, connect_timeout=REACH_S) as broker:  # type: ignore[no-untyped-call]
+        where = broker.as_uri()  # without the password
+        try:
+            broker.ensure_connection(max_retries=1, timeout=REACH_S)
+        except (BrokerError, *broker.connection_errors) as error:
+            return fault("broker", f"{where}: {error}", "start it, or mend APPORTION_BROKER_URL")
+    return well("broker", where)
+
+
+def check_keys(
+    key_variables: Mapping[str, str | None], environ: Mapping[str, str]
+) -> Iterator[Check]:
+    """Whether each provider's key is there; *key_variables* names its variable, if it needs one."""
+    for provider, variable in sorted(key_variables.items()):
+        part = f"key of {provider}"
+        if variable is None:
+            yield well(part, "needs none")
+        elif environ.get(variable):
+            yield well(part, f"{variable} is set")
+        else:
+            yield warning(part, f"{variable} is not set", f"its offers are off; set {variable}")
+
+
+def check_catalog(load: Callable[[], Iterable[bool]]) -> Check:
+    """Whether the catalog can be read, and any offer of it is on.
+
+    *load* reads it, and says of each offer whether it is on.
+    """
+    try:
+        on = list(load())
+    except (Refused, OSError) as error:
+        return fault("catalog", str(error), "mend the file that APPORTION_CATALOG names")
+    found = f"{sum(on)} of {len(on)} offers are on"
+    if any(on):
+        return well("catalog", found)
+    return fault("catalog", found, "set a provider's key; `apportion offers` says what each lacks")
+
+
+def check_disk(path: Path) -> Check:
+    """Whether there is room where *path* is, or will be."""
+    there = next(place for place in (path, *path.parents) if place.exists())
+    free = shutil.disk_usage(there).free
+    found = f"{free / 2**30:.1f} GiB free at {there}"
+    advice = "make room: with a full disk nothing can be stored"
+    if free < DISK_FAULT_BYTES:
+        return fault("disk", found, advice)
+    if free < DISK_WARNING_BYTES:
+        return warning("disk", found, advice)
+    return well("disk", found)
