@@ -36,7 +36,8 @@ def summary(text: str, *, words_max: int, effort: Effort = FULL) -> str:
 
     At least one sentence comes back where the text has any, cut if it is too long.
     """
-    lines = [text[start:end] for start, end in sentences(text)[: effort.sentences_read]]
+    spans = sentences(text, most=effort.sentences_read)
+    lines = [text[start:end] for start, end in spans]
     if not lines:
         return " ".join(text.split()[:words_max])
     lengths = [len(line.split()) for line in lines]
@@ -82,3 +83,8 @@ def _spread(words: Words, rank: np.ndarray[tuple[int], np.dtype[np.float64]]) ->
         worth[words.word[words.sentence == at]] *= 0.5
     taken = set(order)
     return order + [int(at) for at in np.argsort(-rank, kind="stable") if int(at) not in taken]
+
+
+def tokens(text: str) -> int:
+    """About how many tokens *text* has: four bytes each."""
+    return -(-len(text.encode("utf-8", "replace")) // 4)

@@ -8,6 +8,7 @@ a product with it is two passes over the words, so the time grows with the text'
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,14 +49,15 @@ class Words:
     vocabulary: int
 
 
-def sentences(text: str) -> list[tuple[int, int]]:
-    """Where *text*'s sentences lie, as (start, end) of each, in order, without blank ones."""
+def sentences(text: str, *, most: int | None = None) -> list[tuple[int, int]]:
+    """Where *text*'s first *most* sentences lie: (start, end) of each, without blank ones."""
     spans = []
     start = 0
-    for end in _END.finditer(text):
+    for end in islice(_END.finditer(text), most):
         spans.append((start, end.end()))
         start = end.end()
-    spans.append((start, len(text)))
+    if most is None or len(spans) < most:
+        spans.append((start, len(text)))
     return [trimmed for span in spans if (trimmed := _trimmed(text, span))[0] < trimmed[1]]
 
 

@@ -7,7 +7,7 @@ import aiohttp
 
 from scheduler.domain.listing import ProviderAccess
 from workers.calls import Answer, Call, CallRefused, Finish, Usage
-from workers.extracting import summary
+from workers.extracting import summary, tokens
 from workers.prompts import read_prompt
 
 MODEL = "extractive-textrank-1"
@@ -44,8 +44,3 @@ class ExtractiveAdapter:
             request_id="",
             seconds=time.perf_counter() - started,
         )
-
-
-def tokens(text: str) -> int:
-    """About how many tokens *text* has: four bytes each."""
-    return -(-len(text.encode()) // 4)
