@@ -1,0 +1,39 @@
+"""Rows on their way in: temporary tables that are filled by COPY and read by one statement."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from psycopg import sql
+from sqlalchemy import Connection
+
+from scheduler.store.bulk import driver
+
+
+def stage(
+    conn: Connection, table: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Fill the temporary *table*, made where it is missing, with *rows*, and nothing else.
+
+    *columns* are the columns' types by name; each row has a value for every one.  The rows are
+    gone when the transaction ends.
+    """
+    cursor = driver(conn).cursor()
+    name = sql.Identifier(table)
+    # Made once per session and emptied, not made anew: that would swell the system's catalogs.
+    cursor.execute(
+        sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ({}) ON COMMIT DELETE ROWS").format(
+            name,
+            sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(kind))
+                for column, kind in columns.items()
+            ),
+        )
+    )
+    cursor.execute(sql.SQL("TRUNCATE {}").format(name))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+        name, sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with cursor.copy(statement) as copy:
+        copy.set_types(list(columns.values()))
+        for row in rows:
+            copy.write_row(row)
