@@ -51,9 +51,12 @@ BEGIN
         LOOP
             child := parent || to_char(month, '_YYYY_MM');
             CONTINUE WHEN to_regclass(child) IS NOT NULL;
-            -- Two processes that start together must not both make it.
+            -- Two processes that start together must not both make it.  Asked again by a query:
+            -- to_regclass would answer from before the wait.
             PERFORM pg_advisory_xact_lock(4120, 1);
-            CONTINUE WHEN to_regclass(child) IS NOT NULL;
+            CONTINUE WHEN EXISTS (
+                SELECT FROM pg_class
+                WHERE relname = child AND relnamespace = 'public'::regnamespace);
             EXECUTE format(
                 'CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
                 child, parent, month AT TIME ZONE 'UTC',
