@@ -1,11 +1,13 @@
 """Many rows at once: COPY in, for tables and for staging tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 
 def copy_rows(
@@ -18,7 +20,7 @@ def copy_rows(
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-    with driver(conn).cursor().copy(statement) as copy:
+    with driver_errors(conn), driver(conn).cursor().copy(statement) as copy:
         for row in rows:
             copy.write_row(row)
 
@@ -30,3 +32,27 @@ def driver(conn: Connection) -> psycopg.Connection[Any]:
     raw = conn.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
     return raw
+
+
+@contextmanager
+def driver_errors(conn: Connection) -> Iterator[None]:
+    """What psycopg raises within becomes what SQLAlchemy would raise for it.
+
+    Whoever waits for a database that went away catches one kind of error, however the
+    statement was sent.
+    """
+    raw = driver(conn)
+    try:
+        yield
+    except psycopg.Error as error:
+        is_gone = raw.closed or raw.broken
+        if is_gone:
+            conn.invalidate(error)
+        raise DBAPIError.instance(
+            None,
+            None,
+            error,
+            psycopg.Error,
+            connection_invalidated=is_gone,
+            dialect=conn.dialect,
+        ) from error
