@@ -78,7 +78,6 @@ class _Workspace:
         self.weights = np.ones(jobs)
         self.offsets = np.zeros(jobs)
         self.deferral = np.zeros(jobs)
-        self.best = np.empty(jobs)
 
     def room(self, measure: int, jobs: int) -> Wholes:
         """Room for one measure's amounts; made when first asked for."""
@@ -122,7 +121,7 @@ class Columns:
             scores = self._scores(here, room, prices, charged, closed)
             jobs = len(scores)
             totals[chunk], sizes[chunk], stuck[chunk] = kernels.choose(
-                scores, room.deferral[:jobs], choice[here], room.best, regret[here]
+                scores, room.deferral[:jobs], choice[here], regret[here]
             )
             self._tally(here, room, choice[here], used, charged)
 
@@ -130,7 +129,7 @@ class Columns:
         return Priced(
             choice=choice,
             regret=regret,
-            total=float(totals.sum()) + self._rounding(float(sizes.sum())),
+            total=float(totals.sum()) + self.rounding(float(sizes.sum())),
             stuck=int(stuck.sum()),
             used=used,
         )
@@ -182,7 +181,7 @@ class Columns:
             jobs=jobs, scores=scores, amounts=amounts, groups=self.groups[jobs], deferral=deferral
         )
 
-    def _rounding(self, size: float) -> float:
+    def rounding(self, size: float) -> float:
         """More than what rounding can have taken from a sum of best scores.
 
         `Rows.fold` has seen to the prices; what is left is the rounding of each value
@@ -191,6 +190,12 @@ class Columns:
         each = (len(self.measures) + 6) * self.n * self.most_value
         added = (self.chunk_jobs + self._chunk_count + 2) * size
         return EPS * (each + added)
+
+    def charged(self, used: Wholes) -> float:
+        """What the objective itself charges for *used*, from the exact sums."""
+        return sum(
+            float(price) * int(used[k].sum()) for k, price in enumerate(self.own_prices) if price
+        )
 
     @property
     def _chunk_count(self) -> int:
@@ -248,8 +253,13 @@ class Columns:
         ):
             if column is not None:
                 into[: len(values)] = column[here]
-        kernels.start(values, room.weights, room.offsets, scores)
-        for k in charged:
+        if charged:
+            first = self._amounts(charged[0], here, room)
+            table = prices[charged[0]]
+            kernels.start_charged(values, room.weights, room.offsets, first, table, groups, scores)
+        else:
+            kernels.start(values, room.weights, room.offsets, scores)
+        for k in charged[1:]:
             kernels.charge(self._amounts(k, here, room), prices[k], groups, scores)
         if problem.eligible is not None:
             kernels.bar_ineligible(problem.eligible[here], scores)

@@ -4,20 +4,23 @@ At good prices nearly every job has a clear choice, and what those choices use i
 rows' limits by a few jobs.  Only jobs whose best options are close are looked at.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.optimise import moves
-from scheduler.optimise.columns import Columns, Subset
+from scheduler.optimise.columns import Subset
 from scheduler.optimise.kernels import Floats, Indices, Wholes, charge
 from scheduler.optimise.rows import Rows
 
 SWEEPS = 40
 LISTED = 200_000
 """The most moves that one sweep tries."""
+
+
+Tables = tuple[Indices, Wholes, Wholes, Wholes, Wholes, Wholes, Wholes, Floats]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,17 @@ class Whole:
             if not self._sweep(order, repairing=False, gains=self.plain, rates=order):
                 break
 
+    def plan(self, choice: Indices) -> Indices:
+        """*choice* (n,) with these jobs where they now are."""
+        return self.plan_with(choice, self.chosen)
+
+    def plan_with(self, choice: Indices, chosen: Indices) -> Indices:
+        """*choice* (n,) with these jobs at *chosen* (s,), m where deferred."""
+        plan = choice.copy()
+        deferral = self.plain.shape[1] - 1
+        plan[self.subset.jobs] = np.where(chosen == deferral, -1, chosen)
+        return plan
+
     def _sweep(self, order: Floats, *, repairing: bool, gains: Floats, rates: Floats) -> int:
         flat = order.ravel()
         listed = np.flatnonzero(np.isfinite(flat))
@@ -83,7 +97,7 @@ class Whole:
         tables = self._tables()
         return int(moves.sweep(job, option, repairing, self.chosen, gains, rates, *tables, *state))
 
-    def _tables(self) -> tuple[Any, ...]:
+    def _tables(self) -> Tables:
         """What the compiled loops read and do not change."""
         return (
             self.subset.groups,
@@ -148,30 +162,17 @@ def nearest(regret: NDArray[np.float32], count: int) -> Wholes:
     return np.sort(np.argpartition(regret, count)[:count])
 
 
-def complete(
-    columns: Columns,
-    *,
-    rows: Rows,
-    scales: Floats,
-    table: Floats,
-    own: Floats,
-    choice: Indices,
-    regret: NDArray[np.float32],
-    used: Wholes,
-    closed: NDArray[np.bool_] | None,
-    count: int,
-) -> Indices | None:
-    """A plan near *choice* that keeps every row; None where none was found."""
+def complete(whole_at: Callable[[int], Whole], *, choice: Indices, count: int) -> Indices | None:
+    """A plan near *choice* that keeps every row; None where none was found.
+
+    *whole_at(count)* gives the *count* least clear jobs; more are looked at while need be.
+    """
+    most = len(choice)
     while True:
-        subset = columns.gather(nearest(regret, count), closed=closed)
-        whole = whole_of(
-            subset, rows=rows, scales=scales, table=table, own=own, choice=choice, used=used
-        )
+        whole = whole_at(count)
         if whole.repair():
             whole.improve()
-            plan = choice.copy()
-            plan[subset.jobs] = np.where(whole.chosen == columns.m, -1, whole.chosen)
-            return plan
-        if count >= columns.n:
+            return whole.plan(choice)
+        if count >= most:
             return None
         count *= 8

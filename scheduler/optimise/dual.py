@@ -17,8 +17,10 @@ from scheduler.optimise.kernels import Floats, Wholes
 from scheduler.optimise.rows import EPS, Rows
 from scheduler.optimise.smooth import Sample, newton_step, settle
 
-SAMPLE_JOBS = 8192
-FULL_STEPS = 6
+SAMPLE_JOBS = 2048
+FULL_STEPS = 8
+ENOUGH = 1e-6
+"""A step that lowers D by less than this part of it is the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +113,9 @@ def descend(
     scales: Floats,
     rng: np.random.Generator,
     timely: Callable[[], bool],
-) -> tuple[Point, float]:
-    """Prices near the least of the dual, from those of a sample; and the least D seen."""
+    start: Floats | None = None,
+) -> Point:
+    """Prices near the least of the dual, from *start* or else from those of a sample."""
     worth = max(abs(free.priced.total), 1e-300)
     jobs, copies = sample_of(dual, rng=rng, most=SAMPLE_JOBS)
     sample = Sample.of(
@@ -123,24 +126,34 @@ def descend(
         scales=scales,
         worth=worth,
     )
-    parts = settle(sample, np.zeros(dual.rows.count))
+    coldest = sample.spread() * softening(dual, jobs)
+    if start is None:
+        parts = settle(sample, np.zeros(dual.rows.count), coldest=coldest)
+    else:
+        parts = start * scales / worth
     best = dual.at(parts * worth / scales)
-    bound = min(free.bound, best.bound)
-    warmth = 0.25 * sample.spread() / 256
-    share = 1.0
+    damping = 1e-6
     for _ in range(FULL_STEPS):
         if not timely():
             break
-        _, _, curvature = sample.soften(parts, warmth)
-        step = newton_step(parts, best.slack / scales, curvature, 1e-6)
-        there = np.maximum(0.0, parts + share * step)
+        _, _, curvature = sample.soften(parts, coldest)
+        step = newton_step(parts, best.slack / scales, curvature, damping)
+        there = np.maximum(0.0, parts + step)
         point = dual.at(there * worth / scales)
-        if point.bound >= best.bound:
-            share *= 0.25
-            continue
         gained = best.bound - point.bound
-        best, parts = point, there
-        bound = min(bound, point.bound)
-        if gained < 1e-7 * abs(bound):
+        if gained > 0.0:
+            best, parts = point, there
+        if gained < ENOUGH * abs(best.bound):
             break
-    return best, bound
+    return best if best.bound <= free.bound else free
+
+
+def softening(dual: Dual, jobs: Wholes) -> float:
+    """How soft the dual of a sample should stay, as a part of how far options lie apart.
+
+    A row's price is set by the sample's jobs that are near a tie: with many rows, the
+    softening must be wide enough that each has some.
+    """
+    if len(jobs) == dual.columns.n:
+        return 1 / 256
+    return min(1 / 8, max(1 / 256, dual.rows.count / len(jobs)))

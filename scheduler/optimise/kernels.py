@@ -92,6 +92,24 @@ def start(values: Singles, weights: Floats, offsets: Floats, scores: Floats) -> 
 
 
 @compiled
+def start_charged(
+    values: Singles,
+    weights: Floats,
+    offsets: Floats,
+    amounts: Amounts,
+    prices: Floats,
+    groups: Indices,
+    scores: Floats,
+) -> None:
+    """`start` and a first `charge` in one go: the scores are written once."""
+    for i in range(values.shape[0]):
+        g = groups[i]
+        for o in range(values.shape[1]):
+            worth = weights[i] * values[i, o] + offsets[i]
+            scores[i, o] = worth - prices[g, o] * amounts[i, o]
+
+
+@compiled
 def charge(amounts: Amounts, prices: Floats, groups: Indices, scores: Floats) -> None:
     """Subtract price x amount from *scores*."""
     for i in range(scores.shape[0]):
@@ -139,9 +157,9 @@ def bar_poor(values: Singles, floors: Singles, scores: Floats) -> None:
 
 @compiled
 def choose(
-    scores: Floats, deferral: Floats, choice: Indices, best: Floats, regret: Singles
+    scores: Floats, deferral: Floats, choice: Indices, regret: Singles
 ) -> tuple[float, float, int]:
-    """Best option of each job: fills *choice*, its score, and the lead over the next.
+    """Best option of each job: fills *choice*, and its lead over the next best.
 
     Ties go to an option rather than to deferral, and to the option that comes first.
     Returns the sum of best scores, of their sizes, and how many jobs have no way at all.
@@ -151,24 +169,27 @@ def choose(
     stuck = 0
     for i in range(scores.shape[0]):
         top = -1
-        first = deferral[i]
+        first = -np.inf
         second = -np.inf
         for o in range(scores.shape[1]):
+            # Selections and no branches: which option wins cannot be foreseen, and a
+            # processor that guesses wrong twice a job takes three times as long.
             score = scores[i, o]
-            if score > first or (score == first and top < 0 and score > -np.inf):
-                second = first
-                first = score
-                top = o
-            elif score > second:
-                second = score
+            wins = score > first
+            second = max(second, first if wins else score)
+            top = o if wins else top
+            first = max(first, score)
+        later = deferral[i]
+        if later > first:
+            top, first, second = -1, later, first
+        elif later > second:
+            second = later
+        known = first > -np.inf
         choice[i] = top
-        best[i] = first
-        regret[i] = first - second if first > -np.inf else 0.0
-        if first > -np.inf:
-            total += first
-            size += abs(first)
-        else:
-            stuck += 1
+        regret[i] = first - second if known else 0.0
+        total += first if known else 0.0
+        size += abs(first) if known else 0.0
+        stuck += 0 if known else 1
     return total, size, stuck
 
 
@@ -261,13 +282,13 @@ def smooth(
         mass = np.exp((deferral[i] - top) / warmth)
         for o in range(options):
             far = (scores[i, o] - top) / warmth
-            chances[o] = np.exp(far) if far > -30.0 else 0.0
+            chances[o] = np.exp(far) if far > -16.0 else 0.0
             mass += chances[o]
         total += copies[i] * (top + warmth * np.log(mass))
         steep = copies[i] / warmth
         for o in range(options):
             chance = chances[o] / mass
-            if chance < 1e-9:
+            if chance < 1e-6:
                 continue
             for line in (np.int64(groups[i]), every):
                 for e in range(begins[line, o], begins[line, o + 1]):

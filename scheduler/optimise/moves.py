@@ -190,3 +190,104 @@ def sweep(
         if repairing and excess.max() <= 0.0:
             break
     return made
+
+
+@compiled
+def shift_rows(
+    job_of: Wholes,
+    option_of: Wholes,
+    chosen: Indices,
+    groups: Indices,
+    amounts: Wholes,
+    begins: Wholes,
+    entries: Wholes,
+    part_weights: Wholes,
+    shifts: Floats,
+) -> None:
+    """Fill *shifts* (moves, rows) with what each move would add to each row's sum."""
+    for t in range(job_of.shape[0]):
+        i = job_of[t]
+        for option, sign in ((np.int64(chosen[i]), -1.0), (option_of[t], 1.0)):
+            if option == amounts.shape[2]:
+                continue
+            for line in (np.int64(groups[i]), np.int64(begins.shape[0] - 1)):
+                for e in range(begins[line, option], begins[line, option + 1]):
+                    amount = np.float64(amounts[entries[e, 1], i, option])
+                    shifts[t, entries[e, 0]] += sign * part_weights[entries[e, 2]] * amount
+
+
+@compiled
+def search_core(
+    begins: Wholes,
+    losses: Floats,
+    shifts: Floats,
+    slack: Floats,
+    prices: Floats,
+    least_ahead: Floats,
+    most_ahead: Floats,
+    target: float,
+    nodes_most: int,
+    best_pick: Wholes,
+) -> tuple[float, bool]:
+    """Least loss of any set of moves, one per job at most, that leaves no row broken.
+
+    The moves of job j are those from `begins[j]` to `begins[j + 1]`, by rising loss.  Depth
+    first, and cut off where the loss so far, with the price of the slack that the moves
+    ahead cannot use up, is not below *target*; or where they cannot mend what is broken.
+    *least_ahead* and *most_ahead* (jobs + 1, rows): what jobs from here on can add to a row.
+    Returns the least loss below *target* (else *target*), whose moves fill *best_pick*
+    (-1: stays), and whether the search went through.
+    """
+    jobs = begins.shape[0] - 1
+    rows = slack.shape[0]
+    pick = np.full(jobs + 1, -2, np.int64)
+    lost = np.zeros(jobs + 1)
+    left = np.empty((jobs + 1, rows))
+    left[0] = slack
+    depth = 0
+    nodes = 0
+    while depth >= 0:
+        if depth == jobs:
+            total = lost[depth]
+            for k in range(rows):
+                total += prices[k] * left[depth, k]
+                if left[depth, k] < 0.0:
+                    total = np.inf
+            if total < target:
+                target = total
+                best_pick[:] = pick[:jobs]
+            depth -= 1
+            continue
+        if pick[depth] == -2:
+            pick[depth] = -1
+        elif pick[depth] == -1:
+            pick[depth] = begins[depth]
+        else:
+            pick[depth] += 1
+        move = pick[depth]
+        nodes += 1
+        if nodes > nodes_most:
+            return target, False
+        if move >= begins[depth + 1]:
+            pick[depth] = -2
+            depth -= 1
+            continue
+        loss = lost[depth] + (losses[move] if move >= 0 else 0.0)
+        if loss >= target:
+            pick[depth] = -2
+            depth -= 1
+            continue
+        bound = loss
+        hopeless = False
+        for k in range(rows):
+            rest = left[depth, k] - (shifts[move, k] if move >= 0 else 0.0)
+            left[depth + 1, k] = rest
+            if rest - least_ahead[depth + 1, k] < 0.0:
+                hopeless = True
+                break
+            bound += prices[k] * max(0.0, rest - most_ahead[depth + 1, k])
+        if hopeless or bound >= target:
+            continue
+        lost[depth + 1] = loss
+        depth += 1
+    return target, True

@@ -17,12 +17,11 @@ from scheduler.optimise.kernels import Floats, Wholes
 from scheduler.optimise.rows import Rows
 
 STEPS_PER_STAGE = 12
-STAGES = 6
-COOLING = 0.25
+COOLING = 0.2
 """From stage to stage, what is left of the softening."""
 
-SETTLED = 1e-4
-"""A stage ends when no row that has a price is off its bound by more than this part."""
+ROUGHLY, SETTLED = 0.03, 0.003
+"""A stage, and the last one, ends when no priced row is off its bound by more than this part."""
 
 TRIALS = 8
 
@@ -131,21 +130,21 @@ def newton_step(parts: Floats, slope: Floats, curvature: Floats, damping: float)
     return step
 
 
-def settle(sample: Sample, parts: Floats, *, stages: int = STAGES) -> Floats:
-    """Prices (as parts) at which the sample uses what it may, the softening nearly gone."""
-    warmth = 0.25 * sample.spread()
-    for _ in range(stages):
-        parts = _stage(sample, parts, warmth)
-        warmth *= COOLING
-    return parts
+def settle(sample: Sample, parts: Floats, *, coldest: float) -> Floats:
+    """Prices (as parts) at which the sample uses what it may, softened by *coldest*."""
+    warmth = max(coldest, 0.25 * sample.spread())
+    while warmth > coldest:
+        parts = _stage(sample, parts, warmth, ROUGHLY)
+        warmth = max(coldest, warmth * COOLING)
+    return _stage(sample, parts, coldest, SETTLED)
 
 
-def _stage(sample: Sample, parts: Floats, warmth: float) -> Floats:
+def _stage(sample: Sample, parts: Floats, warmth: float, tolerance: float) -> Floats:
     damping = 1e-6
     value, slope, curvature = sample.soften(parts, warmth)
     for _ in range(STEPS_PER_STAGE):
         free = free_rows(parts, slope)
-        if np.abs(slope[free]).max(initial=0.0) < SETTLED:
+        if np.abs(slope[free]).max(initial=0.0) < tolerance:
             break
         for _ in range(TRIALS):
             step = newton_step(parts, slope, curvature, damping)

@@ -14,6 +14,7 @@ def solve(
     *,
     seed: int,
     time_limit_s: float,
+    gap: float = 1e-4,
     alternatives: int = 0,
     threads: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
@@ -26,6 +27,7 @@ def solve(
     Args:
         seed: for the samples that prices start from.
         time_limit_s: when to stop improving; the first plan is always finished.
+        gap: a plan whose gap is above this is sent to CP-SAT, if small enough for it.
         alternatives: how many next best options to return for each job.
         threads: how many cores to use; all that this process may, unless told.
         clock: seconds, ever rising.
@@ -34,7 +36,14 @@ def solve(
         BadProblem: columns do not fit together, or hold NaN; it names which and where.
     """
     # Compiled code and solvers take a second to load, and most commands never plan.
-    from scheduler.optimise.engine import Engine
+    from scheduler.optimise.engine import run
 
-    engine = Engine(problem, seed=seed, threads=threads, clock=clock)
-    return engine.run(time_limit_s=time_limit_s, alternatives=alternatives)
+    return run(
+        problem,
+        seed=seed,
+        time_limit_s=time_limit_s,
+        gap=gap,
+        alternatives=alternatives,
+        threads=threads,
+        clock=clock,
+    )

@@ -1,0 +1,147 @@
+"""Why there is no plan: the rows that exclude each other, and the least that would help.
+
+Values are set aside, and each row may be broken at a price: what breaking it wholly costs.
+The dual of that is a problem of the same shape with prices that may not rise above the
+rows' own.  If it is below zero then no plan keeps all rows, and the rows that have a price
+are the ones in conflict (Farkas' lemma).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from ortools.linear_solver import pywraplp
+
+from scheduler.domain.plan import Row, RowKind
+from scheduler.optimise.columns import Columns
+from scheduler.optimise.complete import Whole
+from scheduler.optimise.dual import Dual, Point
+from scheduler.optimise.kernels import Floats, Wholes
+from scheduler.optimise.problem import Objective, Problem
+from scheduler.optimise.refine import unclear
+from scheduler.optimise.result import Relaxation
+from scheduler.optimise.rows import Rows
+from scheduler.optimise.search import Limits
+
+ROUNDS = 300
+PROVEN = -1e-9
+CLOSE = 1e-4
+JOBS_NAMED = 20
+UNCLEAR_MOST = 50_000
+
+
+def explain(columns: Columns, *, proven: bool, limits: Limits) -> tuple[Relaxation, ...]:
+    """Rules in conflict, each with what it would have to give; none where that is not proven.
+
+    *proven*: there is known to be no plan, and only the reason is asked for.
+    """
+    stuck = unservable(columns)
+    if stuck:
+        return stuck
+    bare = Columns(_without_values(columns.problem), threads=columns.threads)
+    firm = tuple(r for r in bare.problem.rows if r.kind is not RowKind.ALL_OR_NOTHING)
+    rows = Rows.of(firm, measures=bare.measures, groups=bare.group_count, options=bare.m)
+    own = np.zeros((len(bare.measures), 1, 1))
+    dual = Dual(columns=bare, rows=rows, own=own, closed=None)
+    scales = dual.scales(dual.at(np.zeros(rows.count)))
+    point = cheapest_breach(dual, scales, limits)
+    if point.bound >= PROVEN and not proven:
+        return ()
+    whole = unclear(dual, point, scales=scales, count=UNCLEAR_MOST)
+    whole.repair()
+    return _relaxations(bare, firm, whole, point, scales)
+
+
+def unservable(columns: Columns) -> tuple[Relaxation, ...]:
+    """Jobs that must be served and have no option."""
+    free = columns.price(np.zeros((len(columns.measures), columns.group_count, columns.m)))
+    if not free.stuck:
+        return ()
+    deferral = columns.problem.deferral_values
+    assert deferral is not None
+    stuck = np.flatnonzero((free.choice < 0) & np.isneginf(deferral))[:JOBS_NAMED]
+    return tuple(
+        Relaxation(
+            rule=f"job {job}",
+            amount=1,
+            plain=f"job {job} must be served, and no option is allowed for it",
+        )
+        for job in stuck.tolist()
+    )
+
+
+def _without_values(problem: Problem) -> Problem:
+    deferral = problem.deferral_values
+    if deferral is not None:
+        deferral = np.where(np.isfinite(deferral), np.float32(0), deferral).astype(np.float32)
+    return replace(
+        problem,
+        weights=np.zeros(problem.jobs, np.float32),
+        deferral_values=deferral,
+        objective=Objective.VALUE,
+    )
+
+
+def cheapest_breach(dual: Dual, scales: Floats, limits: Limits) -> Point:
+    """Prices, none above one for a whole scale, at which the dual is least (Kelley, 1960)."""
+    count = dual.rows.count
+    solver = pywraplp.Solver.CreateSolver("GLOP")
+    parts = [solver.NumVar(0, 1, "") for _ in range(count)]
+    height = solver.NumVar(-solver.infinity(), solver.infinity(), "")
+    solver.Objective().SetCoefficient(height, 1.0)
+    solver.Objective().SetMinimization()
+    here = np.zeros(count)
+    best = dual.at(here)
+    point = best
+    for _ in range(ROUNDS):
+        slope = point.slack / scales
+        cut = solver.Constraint(point.bound - float(slope @ here), solver.infinity())
+        cut.SetCoefficient(height, 1.0)
+        for part, rise in zip(parts, slope.tolist(), strict=True):
+            cut.SetCoefficient(part, -rise)
+        if solver.Solve() != pywraplp.Solver.OPTIMAL:
+            break
+        lowest = solver.Objective().Value()
+        if best.bound - lowest <= CLOSE * max(abs(lowest), 1e-6) or not limits.timely():
+            break
+        here = np.clip([part.solution_value() for part in parts], 0.0, 1.0)
+        point = dual.at(here / scales)
+        if point.bound < best.bound:
+            best = point
+    return best
+
+
+def _relaxations(
+    bare: Columns, firm: tuple[Row, ...], whole: Whole, point: Point, scales: Floats
+) -> tuple[Relaxation, ...]:
+    """What the least breaking plan breaks, and the rows that hold against it."""
+    _, used = bare.measure_up(whole.plan(point.priced.choice))
+    over = whole.rows.excess(used)
+    held = point.prices * scales > 1e-6
+    found = []
+    for k, row in enumerate(firm):
+        if over[k] > 0 or held[k]:
+            amount = _in_units(row, max(0, over[k]), bare.measures, used)
+            found.append(Relaxation(rule=row.name, amount=amount, plain=_plain(row, amount)))
+    return tuple(found)
+
+
+def _in_units(row: Row, over: int, measures: list[str], used: Wholes) -> int:
+    """*over*, an excess of weighted sums, as a change of the row's limit; rounded up."""
+    lines = slice(None) if row.groups is None else sorted(set(row.groups))
+    columns = slice(None) if row.options is None else sorted(set(row.options))
+    match row.kind:
+        case RowKind.SHARE_MOST | RowKind.SHARE_LEAST:
+            whole = int(used[measures.index(row.measure)][lines].sum())
+        case RowKind.MEAN_LEAST | RowKind.MEAN_MOST:
+            whole = int(used[measures.index("requests")][lines][:, columns].sum())
+        case _:
+            whole = 1
+    return -(-over // max(whole, 1))
+
+
+def _plain(row: Row, amount: int) -> str:
+    if not amount:
+        return f"{row.name} ({row.kind} {row.limit} {row.measure}) holds against the others"
+    floor = row.kind in (RowKind.LEAST, RowKind.SHARE_LEAST, RowKind.MEAN_LEAST)
+    limit = row.limit - amount if floor else row.limit + amount
+    return f"{row.name} would have to go from {row.limit} to {limit} {row.measure}"
