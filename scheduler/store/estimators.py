@@ -31,6 +31,9 @@ class Estimator:
     body: bytes
 
 
+_VERSION = select(estimator.c.id, estimator.c.kind, estimator.c.digest, estimator.c.body)
+
+
 def add_estimator(
     conn: Connection, *, kind: str, digest: bytes, body: bytes, figures: dict[str, Any]
 ) -> int:
@@ -72,19 +75,13 @@ def activate(conn: Connection, *, kind: str, estimator_id: int) -> None:
         raise NoSuchEstimator(kind=kind, estimator_id=estimator_id)
 
 
-def active_digests(conn: Connection) -> dict[str, bytes]:
-    """By kind, the digest of the version that plans go by; no body is read."""
-    found = conn.execute(
-        select(estimator.c.kind, estimator.c.digest).where(estimator.c.is_active)
-    )
-    return {row.kind: row.digest for row in found}
+def active_estimators(conn: Connection) -> list[Estimator]:
+    """The versions that plans go by, by kind; a kind that nothing was learned of is not there."""
+    found = conn.execute(_VERSION.where(estimator.c.is_active).order_by(estimator.c.kind))
+    return [Estimator(**row._asdict()) for row in found]
 
 
 def read_estimator(conn: Connection, *, digest: bytes) -> Estimator | None:
     """The version with that digest, active or not: old plans stay explainable."""
-    row = conn.execute(
-        select(estimator.c.id, estimator.c.kind, estimator.c.digest, estimator.c.body).where(
-            estimator.c.digest == digest
-        )
-    ).one_or_none()
+    row = conn.execute(_VERSION.where(estimator.c.digest == digest)).one_or_none()
     return None if row is None else Estimator(**row._asdict())

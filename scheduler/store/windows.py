@@ -48,6 +48,7 @@ _FIELDS: tuple[tuple[str, str, str], ...] = (
     ("deferrals", ">i4", "job.deferrals::int"),
     ("used_nusd", ">i8", "job.spent_nusd + job.reserved_nusd"),
     ("params_bytes", ">i4", "octet_length(job.params::text)"),
+    ("words", ">i4", "coalesce((job.params ->> 'words')::int, 0)"),
 )
 _COLUMNS: tuple[tuple[str, str, int, str], ...] = (
     ("features", "<f4", FEATURES, "document.features"),
@@ -83,6 +84,7 @@ class Window:
         deferrals: (n,) int64, how often it was deferred.
         used_nusd: (n,) int64, spent on it, or kept for attempts whose outcome is unknown.
         params_bytes: (n,) int64, the length of what the task has beside the document.
+        words: (n,) int64, how long the answer is to be; 0 where the client did not say.
         features: (n, FEATURES) float32; zeros where the document's are of another version.
         token_stats: (n, TOKEN_STATS) int32; likewise.
         places: the residencies that occur, each a tuple of regions; the first is empty.
@@ -103,6 +105,7 @@ class Window:
     deferrals: NDArray[np.int64]
     used_nusd: NDArray[np.int64]
     params_bytes: NDArray[np.int64]
+    words: NDArray[np.int64]
     features: NDArray[np.float32]
     token_stats: NDArray[np.int32]
     places: tuple[tuple[str, ...], ...]

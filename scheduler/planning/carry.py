@@ -1,0 +1,155 @@
+"""The jobs that a plan leaves out: why, until when they wait, and which of them fail."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scheduler.domain.policy import PlanPolicy
+from scheduler.optimise.result import RowUse
+from scheduler.planning import reasons
+from scheduler.planning.limits import COST, REQUESTS, TOKENS, Fund
+from scheduler.planning.masks import ALLOWED, RULES
+from scheduler.planning.problem import Case
+from scheduler.store.windows import NO_DEADLINE
+
+_BEYOND = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """A job that the plan leaves out.
+
+    Attributes:
+        job: its number in the window.
+        fails: it will get no answer; otherwise it waits until *not_before*.
+        by_day: it is not for the night any more: its deadline comes first.
+    """
+
+    job: int
+    reason: str
+    fails: bool
+    not_before: datetime
+    by_day: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Want:
+    """Why the solve left a job out; *passing* where waiting alone may mend it."""
+
+    reason: str
+    passing: bool
+
+
+def left_out(
+    case: Case,
+    choice: NDArray[np.int32],
+    rows: Sequence[RowUse],
+    *,
+    policy: PlanPolicy,
+    horizon_s: float,
+    night: datetime,
+) -> list[Left]:
+    """The jobs without an option in *choice*, by their numbers; *night* is the next one."""
+    deferred = np.flatnonzero(choice < 0)
+    barred = case.allowed.rule[deferred] != ALLOWED
+    wants = _wants(case, deferred[~barred], rows, horizon_s=horizon_s)
+    found = []
+    for job in deferred.tolist():
+        if job in wants:
+            found.append(_wait(case, job, wants[job], policy=policy, night=night))
+        else:
+            found.append(_barred(case, job, policy=policy, night=night))
+    return found
+
+
+def _barred(case: Case, job: int, *, policy: PlanPolicy, night: datetime) -> Left:
+    """A job that no option is allowed for: it fails when it is late, or was put off too often."""
+    rule = RULES[int(case.allowed.rule[job])]
+    deferrals = int(case.window.deferrals[job])
+    want = _Want(reason=case.allowed.reasons[job], passing=rule.passing)
+    left = _wait(case, job, want, policy=policy, night=night)
+    late = int(case.window.due_us[job]) <= case.now.timestamp() * 1e6
+    if not late and deferrals < policy.deferrals_max:
+        return left
+    reason = want.reason if late else reasons.given_up(want.reason, deferrals=deferrals)
+    return Left(job=job, reason=reason, fails=True, not_before=case.now, by_day=left.by_day)
+
+
+def _wait(case: Case, job: int, want: _Want, *, policy: PlanPolicy, night: datetime) -> Left:
+    due_us = int(case.window.due_us[job])
+    due = None if due_us == NO_DEADLINE else datetime.fromtimestamp(due_us / 1e6, UTC)
+    by_day = bool(case.window.night[job]) and due is not None and due < night
+    if case.window.night[job] and not by_day:
+        at = night
+    else:
+        deferrals = 0 if want.passing else int(case.window.deferrals[job])
+        at = case.now + timedelta(seconds=wait_s(policy, deferrals))
+    if due is not None and case.now < due < at:
+        # Looked at once more when it is late, so that its failure is not late too.
+        at = due
+    return Left(job=job, reason=want.reason, fails=False, not_before=at, by_day=by_day)
+
+
+def wait_s(policy: PlanPolicy, deferrals: int) -> float:
+    """How long a job waits that was already put off *deferrals* times."""
+    return float(min(policy.deferral_s * 2.0 ** min(deferrals, 60), policy.deferral_max_s))
+
+
+def _wants(
+    case: Case, jobs: NDArray[np.int64], rows: Sequence[RowUse], *, horizon_s: float
+) -> dict[int, _Want]:
+    """What each of *jobs* would have needed; they have options, and the solve chose none."""
+    if not len(jobs):
+        return {}
+    slack = {row.name: int(row.limit - row.use) for row in rows}
+    open_ = case.allowed.eligible[jobs] & ~_full(case, jobs, slack)
+    cheapest = np.where(open_, case.estimates.reserved_nusd[jobs], _BEYOND).min(1)
+    tight = [_tightest(case.funds, slack, group) for group in range(len(case.projects))]
+    found = {}
+    for at, job in enumerate(jobs.tolist()):
+        fund = tight[int(case.groups[job])]
+        if cheapest[at] == _BEYOND:
+            offers = len(set(case.options.offer_of[case.allowed.eligible[job]].tolist()))
+            reason = reasons.no_capacity(offers=offers, minutes=round(horizon_s / 60, 1))
+            found[job] = _Want(reason=reason, passing=True)
+        elif fund is None:
+            found[job] = _Want(reason=reasons.WORTHLESS, passing=False)
+        else:
+            found[job] = _money(fund, slack[fund.row.name], int(cheapest[at]))
+    return found
+
+
+def _money(fund: Fund, free_nusd: int, cheapest_nusd: int) -> _Want:
+    if cheapest_nusd > free_nusd:
+        reason = reasons.no_money(
+            scope=fund.scope, period=fund.period, cheapest_nusd=cheapest_nusd, free_nusd=free_nusd
+        )
+    else:
+        reason = reasons.outbid(scope=fund.scope, period=fund.period, free_nusd=free_nusd)
+    return _Want(reason=reason, passing=False)
+
+
+def _tightest(funds: Sequence[Fund], slack: dict[str, int], group: int) -> Fund | None:
+    """Of the budgets that bear the group's jobs, the one with the least left."""
+    mine = [fund for fund in funds if fund.row.groups is not None and group in fund.row.groups]
+    return min(mine, key=lambda fund: slack[fund.row.name], default=None)
+
+
+def _full(case: Case, jobs: NDArray[np.int64], slack: dict[str, int]) -> NDArray[np.bool_]:
+    """(len(jobs), m) whether the option's offer has no room left for the job."""
+    full = np.zeros((len(jobs), case.options.count), np.bool_)
+    for row in case.problem.rows:
+        if row.measure == COST:
+            continue
+        assert row.options is not None
+        for option in row.options:
+            if row.measure == REQUESTS:
+                needed = np.ones(len(jobs), np.int64)
+            else:
+                assert row.measure == TOKENS, row
+                needed = np.asarray(case.problem.measures[TOKENS])[jobs, option]
+            full[:, option] |= needed > slack[row.name]
+    return full

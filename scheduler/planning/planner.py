@@ -1,0 +1,163 @@
+"""Plans windows: read, estimate, solve, check, write; one planner at a time."""
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from scheduler.domain.errors import Broken, Overtaken, Unavailable
+from scheduler.domain.evidence import canonical
+from scheduler.domain.policy import Policy
+from scheduler.optimise.result import Result, Status
+from scheduler.optimise.solve import solve
+from scheduler.planning.alternatives import next_best
+from scheduler.planning.carry import left_out
+from scheduler.planning.check import check_plan
+from scheduler.planning.commit import Draft, commit
+from scheduler.planning.decisions import chosen_of, decision_rows, pack
+from scheduler.planning.estimates import Estimators, load_estimators
+from scheduler.planning.night import next_night
+from scheduler.planning.outcome import PlanOutcome, outcome_of
+from scheduler.planning.problem import Case, make_case
+from scheduler.planning.reading import read
+from scheduler.planning.window import Span, WindowKind, span
+from scheduler.store.connect import snapshot
+from scheduler.store.locks import Duty, on_duty
+
+logger = structlog.get_logger(__name__)
+
+
+class PlannerBusy(Unavailable):
+    """Another process is planning."""
+
+    def __init__(self, *, waited_s: float) -> None:
+        super().__init__(
+            f"another planner was at work for {waited_s:g} seconds; try again, or let it plan"
+        )
+        self.waited_s = waited_s
+
+
+class NoPlan(Broken):
+    """The solve found no plan, though leaving every job for later is always one."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(f"the solve ended {status} for a window that can always be put off")
+        self.status = status
+
+
+def plan_window(
+    engine: Engine,
+    *,
+    kind: WindowKind,
+    now: datetime,
+    policy: Policy,
+    results_topic: str,
+    wait_s: float = 30.0,
+) -> PlanOutcome | None:
+    """Plan the jobs that a window of *kind* has at *now* (UTC), and write the plan.
+
+    None when there are none.  When the world moves meanwhile, the plan is made again.
+
+    Raises:
+        PlannerBusy: another process was planning all of *wait_s*.
+        Overtaken: the world moved at every one of the policy's tries.
+    """
+    with on_duty(engine, Duty.PLANNING, wait_s=wait_s) as duty:
+        if duty is None:
+            raise PlannerBusy(waited_s=wait_s)
+        return _plan(engine, duty, kind=kind, now=now, policy=policy, results_topic=results_topic)
+
+
+def dry_run(
+    engine: Engine, *, kind: WindowKind, now: datetime, policy: Policy
+) -> PlanOutcome | None:
+    """The plan that `plan_window` would make; nothing is written, and no planner is disturbed."""
+    draft = _draft(engine, kind=kind, now=now, policy=policy)
+    return None if draft is None else outcome_of(draft, plan_id=None)
+
+
+def _plan(
+    engine: Engine,
+    duty: Connection,
+    *,
+    kind: WindowKind,
+    now: datetime,
+    policy: Policy,
+    results_topic: str,
+) -> PlanOutcome | None:
+    for left in reversed(range(policy.plan.solve_tries)):
+        draft = _draft(engine, kind=kind, now=now, policy=policy)
+        if draft is None:
+            return None
+        try:
+            with duty.begin():
+                plan_id = commit(duty, draft, policy=policy.plan, results_topic=results_topic)
+            return outcome_of(draft, plan_id=plan_id)
+        except Overtaken as moved:
+            if not left:
+                raise
+            logger.info("planning again", reason=str(moved))
+    raise AssertionError("a window is tried at least once")
+
+
+def _draft(engine: Engine, *, kind: WindowKind, now: datetime, policy: Policy) -> Draft | None:
+    """A checked plan for the window as it is; no transaction is open while it is solved."""
+    wanted = span(kind, policy.plan, now)
+    with snapshot(engine) as conn:
+        reading = read(conn, wanted, now=now)
+    if not reading.window.jobs:
+        return None
+    estimators = load_estimators({one.kind: one.body for one in reading.estimators})
+    case = make_case(
+        reading, estimators=estimators, policy=policy.plan, horizon_s=wanted.horizon_s, now=now
+    )
+    solved = solve(case.problem, seed=policy.plan.seed, time_limit_s=policy.plan.solve_s)
+    if not solved.has_plan:
+        raise NoPlan(solved.status)
+    check_plan(case.problem, solved.choice)
+    return _spelled_out(case, solved, kind=kind, wanted=wanted, policy=policy, by=estimators)
+
+
+def _spelled_out(
+    case: Case,
+    solved: Result,
+    *,
+    kind: WindowKind,
+    wanted: Span,
+    policy: Policy,
+    by: Estimators,
+) -> Draft:
+    plan = policy.plan
+    chosen = chosen_of(case, solved.choice)
+    left = left_out(
+        case,
+        solved.choice,
+        solved.rows,
+        policy=plan,
+        horizon_s=wanted.horizon_s,
+        night=next_night(plan, case.now),
+    )
+    others = next_best(case.problem, solved.choice, solved.rows, count=plan.alternatives)
+    return Draft(
+        kind=kind,
+        case=case,
+        solved=solved,
+        chosen=chosen,
+        packing=pack(case, chosen, policy=plan, patience_s=wanted.horizon_s),
+        left=tuple(left),
+        decisions=decision_rows(case, chosen, others, left),
+        inputs=_inputs(case, policy=policy, estimators=by),
+        seed=plan.seed,
+    )
+
+
+def _inputs(case: Case, *, policy: Policy, estimators: Estimators) -> dict[str, Any]:
+    """Digests (hex) of what the plan went by."""
+    limits = [[row.name, row.measure, row.limit] for row in case.problem.rows]
+    return estimators.digests | {
+        "prices": {one.offer.name: one.price_digest.hex() for one in case.options.offers},
+        "policy": policy.digest().hex(),
+        "limits": hashlib.sha256(canonical(limits).encode()).hexdigest(),
+    }
