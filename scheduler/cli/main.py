@@ -12,8 +12,10 @@ COMMANDS = {
     "budget": "scheduler.cli.budget",
     "doctor": "scheduler.cli.doctor",
     "migrate": "scheduler.cli.migrate",
+    "offers": "scheduler.cli.offers",
     "report": "scheduler.cli.report",
     "results": "scheduler.cli.results",
+    "sandbox": "scheduler.cli.sandbox",
     "status": "scheduler.cli.status",
 }
 """Each command's module, which has the click command as `command`."""

@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any
 
 from scheduler.domain.job import Task
 from scheduler.domain.offer import Offer
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Protocol(StrEnum):
@@ -54,9 +51,9 @@ class ProviderAccess:
     api_key: str = field(default="", repr=False)
     key_header: str = ""
     timeout_s: float = 120.0
-    headers: Mapping[str, str] = field(default=NOTHING, repr=False)
-    query: Mapping[str, str] = field(default=NOTHING, repr=False)
-    body: Mapping[str, Any] = field(default=NOTHING, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
     limit_field: str = "max_tokens"
     structured: Structured = Structured.NONE
     temperature: bool = True
@@ -69,7 +66,7 @@ class PriceSource:
     Attributes:
         source: like `catalog` or `genai-prices 0.2.3 openai/gpt-4.1-mini`.
         since: the first day of the price, where the source names one.
-        digest: SHA-256 (32 bytes) of offer, figures, source and day.
+        digest: SHA-256 (32 bytes) of offer, figures, source and that day.
     """
 
     source: str

@@ -8,7 +8,7 @@ import orjson
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
 from workers.providers.failures import Complaint, failure, read_json
-from workers.providers.http import Reply, Wire
+from workers.providers.http import Reply, Wire, merged
 
 VERSION = "2023-06-01"
 
@@ -60,8 +60,7 @@ class AnthropicAdapter:
             body["temperature"] = call.temperature
         if call.schema is not None and self._access.structured is Structured.SCHEMA:
             body["output_config"] = {"format": {"type": "json_schema", "schema": dict(call.schema)}}
-        body.update(self._access.body)
-        return body
+        return merged(body, self._access.body)
 
     def _read(self, body: dict[str, Any], *, reply: Reply, call: Call, request_id: str) -> Answer:
         try:

@@ -9,7 +9,7 @@ import orjson
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
 from workers.providers.failures import Complaint, failure, read_json
-from workers.providers.http import Reply, Wire
+from workers.providers.http import Reply, Wire, merged
 
 _FINISHES = {
     "STOP": Finish.STOP,
@@ -58,14 +58,12 @@ class GeminiAdapter:
             settings["responseMimeType"] = "application/json"
             if self._access.structured is Structured.SCHEMA:
                 settings["responseJsonSchema"] = dict(call.schema)
-        extra = dict(self._access.body)
-        settings.update(extra.pop("generationConfig", {}))
-        return {
+        body = {
             "systemInstruction": {"parts": [{"text": call.system}]},
             "contents": [{"role": "user", "parts": [{"text": call.prompt}]}],
             "generationConfig": settings,
-            **extra,
         }
+        return merged(body, self._access.body)
 
     def _read(self, body: dict[str, Any], *, reply: Reply, call: Call, request_id: str) -> Answer:
         try:

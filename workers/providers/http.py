@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import aiohttp
 from yarl import URL
@@ -131,6 +132,18 @@ class Wire:
                     status=response.status,
                 )
         return b"".join(pieces)
+
+
+def merged(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
+    """*body* with the catalog's *extra* fields; objects that both have are merged."""
+    both = dict(body)
+    for name, value in extra.items():
+        known = both.get(name)
+        if isinstance(known, dict) and isinstance(value, Mapping):
+            both[name] = merged(known, value)
+        else:
+            both[name] = value
+    return both
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:

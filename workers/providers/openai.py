@@ -8,7 +8,7 @@ import orjson
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
 from workers.providers.failures import Complaint, failure, read_json
-from workers.providers.http import Reply, Wire
+from workers.providers.http import Reply, Wire, merged
 
 _FINISHES = {
     "stop": Finish.STOP,
@@ -67,8 +67,7 @@ class OpenAiAdapter:
             body["temperature"] = call.temperature
         if call.schema is not None and self._access.structured is not Structured.NONE:
             body["response_format"] = _format(call.schema, self._access.structured)
-        body.update(self._access.body)
-        return body
+        return merged(body, self._access.body)
 
     def _read(self, body: dict[str, Any], *, reply: Reply, call: Call, request_id: str) -> Answer:
         try:

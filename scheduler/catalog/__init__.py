@@ -1,0 +1,1 @@
+"""What may be bought from whom: the catalog file, priced by date; read by entry points alone."""
