@@ -39,6 +39,7 @@ PROGRAMS = Path(WHEEL.origin).parent / f"pginstall{VERSION}" / "bin"
 SUPERUSER = "postgres"
 DATABASE = "apportion"
 PORT = 5432  # no TCP port: part of the socket's name
+SOCKET = f".s.PGSQL.{PORT}"
 LOG_LIMIT_BYTES = 10_000_000
 # Linux's limit for a socket's path is 107 bytes, macOS's 103.
 SOCKET_PATH_LIMIT_BYTES = 103
@@ -223,9 +224,10 @@ class _Cluster:
             return None
 
     def launch(self, settings: Mapping[str, str], *, wait_s: int) -> Path:
-        # Left by a crash.  Postgres would take a stranger that now has its number for a server;
-        # that no process of the old server is left, it also checks by its shared memory.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        # Left by a crash.  Postgres would take a stranger that now has the number in them for a
+        # server; that no process of the old server is left, it also checks by its shared memory.
+        for left in ("postmaster.pid", f"{SOCKET}.lock"):
+            (self.data / left).unlink(missing_ok=True)
         sockets = self._socket_directory()
         only_us = {
             "listen_addresses": "",
@@ -244,7 +246,7 @@ class _Cluster:
         return sockets
 
     def _socket_directory(self) -> Path:
-        socket = os.fsencode(self.data / f".s.PGSQL.{PORT}.lock")
+        socket = os.fsencode(self.data / SOCKET)
         if len(socket) <= SOCKET_PATH_LIMIT_BYTES:
             return self.data
         elsewhere = Path(tempfile.mkdtemp(prefix="apportion-"))

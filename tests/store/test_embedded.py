@@ -1,0 +1,222 @@
+"""The embedded Postgres: shared, private, and sound after any kill."""
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from scheduler.store import embedded
+from tests.rig.postgres import libpq
+from tests.rig.process import ProcessHandle
+from tests.rig.waiting import eventually
+
+HOLD = """
+import pathlib, signal, sys
+from scheduler.store import embedded
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+held = embedded.start(pathlib.Path(sys.argv[1]))
+print("held", flush=True)
+signal.sigwait([signal.SIGTERM])
+held.stop()
+"""
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A state directory, outside pytest's own, which the server of root could not enter."""
+    made = Path(tempfile.mkdtemp(prefix="apportion-embedded-"))
+    yield made / "state"
+    if (pid := server_pid(made / "state")) is not None:
+        os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(made)
+
+
+def server_pid(home: Path) -> int | None:
+    """The postmaster's number, if it is alive."""
+    try:
+        pid = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+        server = psutil.Process(pid)
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return None
+    return pid if server.status() != psutil.STATUS_ZOMBIE else None
+
+
+def connect(url: str) -> psycopg.Connection:
+    return psycopg.connect(libpq(make_url(url)), autocommit=True)
+
+
+def hold(home: Path, log: Path) -> ProcessHandle:
+    """Another process that has started or joined the server."""
+    process = ProcessHandle([sys.executable, "-c", HOLD, str(home)], log=log)
+    process.wait_for_line("^held")
+    return process
+
+
+def test_what_was_committed_is_there_after_a_restart(home: Path) -> None:
+    with embedded.start(home) as first, connect(first.url) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT 7 AS n")
+
+    with embedded.start(home) as second, connect(second.url) as conn:
+        assert conn.execute("SELECT n FROM kept").fetchone() == (7,)
+
+
+def test_the_last_to_let_go_stops_the_server_and_no_other(home: Path) -> None:
+    first = embedded.start(home)
+    second = embedded.start(home)
+    assert first.url == second.url
+
+    first.stop()
+    assert server_pid(home) is not None
+
+    second.stop()
+    assert server_pid(home) is None
+
+
+def test_letting_go_twice_takes_nothing_from_another(home: Path) -> None:
+    first = embedded.start(home)
+    with embedded.start(home):
+        first.stop()
+        first.stop()
+        assert server_pid(home) is not None
+
+
+def test_a_server_is_not_stopped_under_another_process(home: Path, tmp_path: Path) -> None:
+    other = hold(home, tmp_path / "log")
+    try:
+        embedded.start(home).stop()
+        assert server_pid(home) is not None
+
+        other.terminate()
+        assert other.wait() == 0
+        assert server_pid(home) is None
+    finally:
+        other.end()
+
+
+def test_two_processes_that_start_at_once_share_one_server(home: Path, tmp_path: Path) -> None:
+    both = [
+        ProcessHandle([sys.executable, "-c", HOLD, str(home)], log=tmp_path / str(n))
+        for n in range(2)
+    ]
+    try:
+        for process in both:
+            process.wait_for_line("^held")
+        servers = [
+            p
+            for p in psutil.process_iter(["cmdline"])
+            if str(home / "postgres") in (p.info["cmdline"] or []) and p.name() == "postgres"
+        ]
+        assert len(servers) == 1
+    finally:
+        for process in both:
+            process.end()
+
+
+def test_a_server_left_by_a_killed_process_is_adopted_and_stopped(
+    home: Path, tmp_path: Path
+) -> None:
+    hold(home, tmp_path / "log").kill()
+    left = server_pid(home)
+    assert left is not None
+
+    adopted = embedded.start(home)
+    assert server_pid(home) == left
+
+    adopted.stop()
+    assert server_pid(home) is None
+
+
+def test_a_killed_server_is_started_again_with_all_that_was_committed(home: Path) -> None:
+    first = embedded.start(home)
+    with connect(first.url) as conn:
+        conn.execute("CREATE TABLE kept AS SELECT generate_series(1, 10000) AS n")
+        pid = server_pid(home)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: server_pid(home) is None, within_s=5, what="the server to die")
+
+    with embedded.start(home) as second, connect(second.url) as conn:
+        assert conn.execute("SELECT count(*) FROM kept").fetchone() == (10_000,)
+    first.stop()
+
+
+def test_a_stranger_with_the_dead_servers_number_is_not_taken_for_it(home: Path) -> None:
+    embedded.start(home).stop()
+    data = home / "postgres"
+    left = [str(os.getpid()), str(data), "0", "5432", str(data), "", "0 0", "ready"]
+    (data / "postmaster.pid").write_text("\n".join(left) + "\n")
+    (data / ".s.PGSQL.5432.lock").write_text("\n".join(left) + "\n")
+
+    with embedded.start(home) as server, connect(server.url) as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_start_that_was_killed_halfway_is_begun_again(home: Path) -> None:
+    half_made = home / "postgres.making-killed"
+    half_made.mkdir(parents=True)
+    (half_made / "PG_VERSION").write_text("18\n")
+
+    with embedded.start(home):
+        assert not half_made.exists()
+
+
+@pytest.mark.parametrize("version", ["16", None])
+def test_the_data_of_another_version_are_refused_and_left_alone(
+    home: Path, version: str | None
+) -> None:
+    data = home / "postgres"
+    data.mkdir(parents=True)
+    (data / "precious").touch()
+    if version:
+        (data / "PG_VERSION").write_text(f"{version}\n")
+
+    with pytest.raises(embedded.OtherPostgresData, match=r"set APPORTION_HOME to another"):
+        embedded.start(home)
+
+    assert (data / "precious").exists()
+
+
+def test_a_server_that_does_not_come_up_says_why(home: Path) -> None:
+    embedded.start(home).stop()
+
+    with pytest.raises(embedded.PostgresNotStarted, match=r'invalid value .* "shared_buffers"'):
+        embedded.start(home, settings={"shared_buffers": "plenty"})
+
+
+def test_nobody_else_on_the_machine_can_connect(home: Path) -> None:
+    with embedded.start(home) as server, connect(server.url) as conn:
+        assert conn.execute("SHOW listen_addresses").fetchone() == ("",)
+        sockets = Path(str(make_url(server.url).query["host"]))
+
+    assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+
+
+def test_a_home_too_deep_for_a_socket_has_it_elsewhere(home: Path) -> None:
+    deep = home.joinpath(*["a-directory-with-a-long-name"] * 5)
+
+    with embedded.start(deep) as server, connect(server.url):
+        sockets = Path(str(make_url(server.url).query["host"]))
+        assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
+
+    assert not sockets.exists()
+
+
+def test_the_settings_of_a_person_for_another_postgres_do_not_count(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as elsewhere:
+        elsewhere.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("PGPORT", str(elsewhere.getsockname()[1]))
+        monkeypatch.setenv("PGHOST", "127.0.0.1")
+        with embedded.start(home) as server, connect(server.url) as conn:
+            assert conn.execute("SHOW port").fetchone() == ("5432",)
