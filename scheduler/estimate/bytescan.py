@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-PROJECTED: Final = 64
+PROJECTED: Final = 512
 """How many numbers the hashed n-grams are projected to."""
 
 FNV_START: Final = 0xCBF29CE484222325
@@ -203,6 +203,7 @@ def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, s
         length = 0
         line = 0
         ended = False
+        first = True
         end = starts[doc + 1]
         for at in range(starts[doc], end + 1):
             byte = text[at] if at < end else np.uint8(10)
@@ -221,6 +222,10 @@ def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, s
                             shape[7 + language] += 1
                 if _add(word, weight, row, seen, counts, stamp):
                     shape[DISTINCT] += 1
+                if first:
+                    # How a document opens says what kind it is.
+                    _add(word + np.uint64(3), np.float32(0.5), row, seen, counts, stamp)
+                    first = False
                 if length > 5:
                     _add(stem + np.uint64(1), np.float32(0.7), row, seen, counts, stamp)
                 if before:
@@ -241,7 +246,7 @@ def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, s
                     stem = word
                 three = ((three << np.uint64(8)) | np.uint64(low)) & np.uint64(0xFFFFFFFF)
                 if length >= 4:
-                    _add(three + np.uint64(7), np.float32(0.3), row, seen, counts, stamp)
+                    _add(three + np.uint64(7), np.float32(0.45), row, seen, counts, stamp)
                 ended = False
             elif at < end:
                 if byte == 10:

@@ -1,59 +1,304 @@
-"""Learning the quality model from outcomes."""
+"""Learning the quality model from outcomes.
+
+Two stages per task.  First every offer gets a penalized logistic head of its own.  Then what
+the first stage says of *held-back* documents becomes the input of a second: what the offers'
+heads say together is learned from, drawn to each offer's own.  Both stages are linear, so
+their product is one head per offer again (stacking: Wolpert 1992; curds and whey: Breiman &
+Friedman 1997).  The penalties are those that did best on held-back documents, by group where
+groups are known.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scheduler.estimate.features import FEATURES
-from scheduler.estimate.logistic import fitted, logit
+from scheduler.estimate.folds import group_folds, likeness_groups, random_folds
+from scheduler.estimate.heads import Grid, fitted_heads
+from scheduler.estimate.logistic import logit, sigmoid
+from scheduler.estimate.novelty import Familiar
 from scheduler.estimate.observations import Observations
-from scheduler.estimate.quality import Predictor
+from scheduler.estimate.quality import PRIOR_WEIGHT, Predictor, TaskModel
+from scheduler.estimate.trust import KNOTS, Trial, loss, trust_curve
 
-PENALTY = 30.0
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+FOLDS: Final = 5
+PENALTIES: Final = (0.7, 2.0, 7.0, 30.0, 300.0)
+MIXING: Final = (5.0, 50.0, np.inf)
+"""Penalties of the second stage; at infinity it leaves the first as it is."""
+LEAST_DOCUMENTS: Final = 20
+"""With fewer documents there is nothing to hold back, and the means alone are learned."""
+TUNING_DOCUMENTS: Final = 4_000
+MOST_DOCUMENTS: Final = 40_000
+LIKENESS_GROUPS: Final = 10
 
 
-def learned(observations: Observations) -> Predictor:
+def learned(observations: Observations, *, seed: int = 0) -> Predictor:
     """The predictor that *observations* teach; with none of them, the untrained one."""
-    if not len(observations.row):
-        return Predictor.untrained()
-    tasks, task_at = np.unique(np.asarray(observations.task), return_inverse=True)
-    offers, offer_at = np.unique(np.asarray(observations.offer), return_inverse=True)
-    centre = observations.features.mean(0)
-    scale = observations.features.std(0) + np.float32(0.02)
-    scaled = ((observations.features - centre) / scale).astype(np.float64)
-    shape = (len(tasks), len(offers))
-    heads = np.zeros((*shape, FEATURES), np.float32)
-    centres, rates, counts = (np.zeros(shape, np.float32) for _ in range(3))
-    weights = observations.weights()
-    penalty = np.full(FEATURES + 1, PENALTY)
-    penalty[0] = 0.1
-    for place in np.ndindex(shape):
-        mine = np.flatnonzero((task_at == place[0]) & (offer_at == place[1]))
-        if not len(mine):
-            continue
-        score, weight = observations.score[mine], weights[mine]
-        counts[place] = weight.sum()
-        rates[place] = (score * weight).sum() / max(weight.sum(), 1e-9)
-        columns = np.hstack([np.ones((len(mine), 1)), scaled[observations.row[mine]]])
-        offset = np.full(len(mine), logit(np.asarray([rates[place]], np.float64))[0])
-        found = fitted(columns, score, weight, offset, penalty)
-        centres[place] = offset[0] + found[0]
-        heads[place] = found[1:]
-    return Predictor(
-        tasks=tuple(tasks.tolist()),
+    names = np.asarray(observations.task)
+    tasks = {
+        name: _learned_task(observations.of(names == name), seed)
+        for name in np.unique(names).tolist()
+    }
+    return Predictor(tasks=tasks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Material:
+    """One task's outcomes as a grid of documents and offers."""
+
+    offers: tuple[str, ...]
+    features: NDArray[np.float32]
+    score: Floats
+    weight: Floats
+    prior: Floats
+    groups: Sequence[object] | None
+
+    def of(self, documents: Places) -> "_Material":
+        groups = None if self.groups is None else [self.groups[at] for at in documents.tolist()]
+        return replace(
+            self,
+            features=self.features[documents],
+            score=self.score[documents],
+            weight=self.weight[documents],
+            groups=groups,
+        )
+
+
+def _material(outcomes: Observations) -> _Material:
+    """The outcomes as a grid; several on one document and offer become their mean."""
+    offers, offer = np.unique(np.asarray(outcomes.offer), return_inverse=True)
+    documents, row = np.unique(outcomes.row, return_inverse=True)
+    shape = (len(documents), len(offers))
+    cell = row * len(offers) + offer
+    weights = outcomes.weights()
+    size = shape[0] * shape[1]
+    weight = np.bincount(cell, weights=weights, minlength=size).astype(np.float64)
+    total = np.bincount(cell, weights=weights * outcomes.score, minlength=size)
+    prior = np.full(len(offers), np.nan)
+    if outcomes.prior is not None:
+        prior[offer] = outcomes.prior
+    groups = outcomes.group
+    return _Material(
         offers=tuple(offers.tolist()),
-        centre=centre,
-        scale=scale,
-        familiar=_familiar(scaled),
-        heads=heads,
-        centres=centres,
-        rates=rates,
-        counts=counts,
-        trust=np.array([[0, 1], [2, 1], [8, 0]], np.float32),
+        features=outcomes.features[documents],
+        score=(total / np.maximum(weight, 1e-12)).reshape(shape),
+        weight=weight.reshape(shape),
+        prior=prior,
+        groups=None if groups is None else [groups[at] for at in documents.tolist()],
     )
 
 
-def _familiar(scaled: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Whitening (FEATURES, FEATURES) float32: squared lengths average one over *scaled*."""
-    spread = scaled.T @ scaled / len(scaled) + 0.1 * np.eye(FEATURES)
-    whitening = np.linalg.inv(np.linalg.cholesky(spread)).T / np.sqrt(FEATURES)
-    return np.asarray(whitening, np.float32)
+def _learned_task(outcomes: Observations, seed: int) -> TaskModel:
+    material = _material(outcomes)
+    rng = np.random.default_rng(seed)
+    if len(material.features) > MOST_DOCUMENTS:
+        kept = rng.choice(len(material.features), MOST_DOCUMENTS, replace=False)
+        material = material.of(np.sort(kept))
+    familiar = Familiar.of(material.features)
+    grid = Grid(
+        columns=familiar.scaled(material.features).astype(np.float64),
+        score=material.score,
+        weight=material.weight,
+    )
+    bare = _bare(material, familiar, grid)
+    if len(material.features) < LEAST_DOCUMENTS:
+        return bare
+    tuning = material
+    if len(material.features) > TUNING_DOCUMENTS:
+        kept = rng.choice(len(material.features), TUNING_DOCUMENTS, replace=False)
+        tuning = material.of(np.sort(kept))
+    tuned = _tuned(tuning, seed)
+    first = fitted_heads(grid, tuned.penalty)
+    mixed = first[1:] @ tuned.mixing
+    return replace(
+        bare,
+        heads=mixed.astype(np.float32),
+        at_centre=_centred(grid, grid.columns @ mixed).astype(np.float32),
+        unsure=tuned.unsure.astype(np.float32),
+        shift=tuned.shift,
+        trust=tuned.trust,
+    )
+
+
+def _bare(material: _Material, familiar: Familiar, grid: Grid) -> TaskModel:
+    """The task's model with means alone."""
+    counts = material.weight.sum(0)
+    rates = grid.rates()
+    known = np.where(np.isnan(material.prior), rates, material.prior)
+    blend = (PRIOR_WEIGHT * known + counts * rates) / (PRIOR_WEIGHT + counts)
+    offers = len(material.offers)
+    return TaskModel(
+        offers=material.offers,
+        familiar=familiar,
+        heads=np.zeros((grid.columns.shape[1], offers), np.float32),
+        at_centre=logit(rates).astype(np.float32),
+        rates=rates.astype(np.float32),
+        counts=counts.astype(np.float32),
+        surprise=(logit(blend) - logit(known)).astype(np.float32),
+        unsure=np.zeros(offers, np.float32),
+        shift=0.0,
+        trust=np.stack([np.arange(KNOTS), np.zeros(KNOTS)], 1).astype(np.float32),
+    )
+
+
+def _centred(grid: Grid, said: Floats) -> Floats:
+    """(m,) intercepts at which the mean prediction is each offer's mean score."""
+    rates = np.clip(grid.rates(), 1e-4, 1 - 1e-4)
+    found = logit(rates)
+    total = np.maximum(grid.weight.sum(0), 1e-12)
+    for _ in range(20):
+        p = sigmoid(found + said)
+        short = rates - (grid.weight * p).sum(0) / total
+        bend = (grid.weight * np.maximum(p * (1 - p), 1e-4)).sum(0) / total
+        found = found + np.clip(short / np.maximum(bend, 1e-4), -1.0, 1.0)
+    return np.where(grid.weight.sum(0) > 0, found, logit(rates))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tuned:
+    """The settings that did best on held-back documents, and what those showed."""
+
+    penalty: float
+    mixing: Floats
+    unsure: Floats
+    shift: float
+    trust: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _HeldBack:
+    """First-stage predictions of documents that were held back.
+
+    Attributes:
+        said: (d, m) what the heads add to the intercepts.
+        heads: (folds, f, m) the heads of each fold, on the columns of all documents.
+    """
+
+    said: Floats
+    heads: Floats
+
+
+def _tuned(material: _Material, seed: int) -> _Tuned:
+    familiar = Familiar.of(material.features)
+    grid = Grid(
+        columns=familiar.scaled(material.features).astype(np.float64),
+        score=material.score,
+        weight=material.weight,
+    )
+    fold, cluster = _folds(material, seed)
+    best = None
+    for penalty in PENALTIES:
+        held = _held_back(grid, fold, penalty)
+        for mixing in MIXING:
+            trial = _trial(grid, material, fold, cluster, held, mixing)
+            found = loss(trial.full, trial.score, trial.weight)
+            if best is None or found < best[0]:
+                best = (found, penalty, mixing, held, trial)
+    assert best is not None
+    _, penalty, mixing, held, trial = best
+    mix = _mixing(grid, held.said, mixing)
+    tried = trial
+    if material.groups is None:
+        likeness = likeness_groups(
+            grid.columns[:, :], groups=min(LIKENESS_GROUPS, len(grid.columns) // 10), seed=seed
+        )
+        apart = group_folds(likeness.tolist(), folds=FOLDS, seed=seed)
+        unlike = _trial(grid, material, apart, likeness, _held_back(grid, apart, penalty), mixing)
+        tried = trial.joined(unlike)
+    return _Tuned(
+        penalty=penalty,
+        mixing=mix,
+        unsure=_unsure(held, mix, grid, trial.novelty),
+        shift=_shift(trial),
+        trust=trust_curve(tried),
+    )
+
+
+def _folds(material: _Material, seed: int) -> tuple[Places, Places]:
+    """Which fold each document is held back in, and which documents stand or fall together."""
+    count = len(material.features)
+    if material.groups is None or len(set(material.groups)) < 2:
+        return random_folds(count, folds=FOLDS, seed=seed), np.arange(count)
+    _, cluster = np.unique([str(group) for group in material.groups], return_inverse=True)
+    return group_folds(material.groups, folds=FOLDS, seed=seed), cluster.astype(np.int64)
+
+
+def _held_back(grid: Grid, fold: Places, penalty: float) -> _HeldBack:
+    said = np.zeros_like(grid.score)
+    heads = []
+    for at in np.unique(fold):
+        found = fitted_heads(grid.of(fold != at), penalty)
+        said[fold == at] = grid.columns[fold == at] @ found[1:]
+        heads.append(found[1:])
+    return _HeldBack(said=said, heads=np.stack(heads))
+
+
+def _mixing(grid: Grid, said: Floats, penalty: float) -> Floats:
+    """(m, m) how the first stage's words are mixed, drawn to each offer's own."""
+    own = np.eye(said.shape[1])
+    if np.isinf(penalty):
+        return own
+    second = Grid(columns=said - said.mean(0), score=grid.score, weight=grid.weight)
+    return fitted_heads(second, penalty, start=own)[1:]
+
+
+def _trial(
+    grid: Grid,
+    material: _Material,
+    fold: Places,
+    cluster: Places,
+    held: _HeldBack,
+    mixing: float,
+) -> Trial:
+    """Both stages tried on held-back documents: each fold by what the others teach."""
+    plain, full = np.zeros_like(grid.score), np.zeros_like(grid.score)
+    novelty = np.zeros(len(fold))
+    for at in np.unique(fold):
+        mine = fold == at
+        rest = grid.of(~mine)
+        mix = _mixing(rest, held.said[~mine], mixing)
+        plain[mine] = logit(rest.rates())
+        full[mine] = _centred(rest, held.said[~mine] @ mix) + held.said[mine] @ mix
+        familiar = Familiar.of(material.features[~mine])
+        novelty[mine] = familiar.novelty(familiar.scaled(material.features[mine]))
+    return Trial(
+        plain=plain,
+        full=full,
+        score=grid.score,
+        weight=grid.weight,
+        novelty=novelty,
+        cluster=cluster,
+    )
+
+
+def _unsure(held: _HeldBack, mix: Floats, grid: Grid, novelty: Floats) -> Floats:
+    """(m,) jackknife variance of the heads' word per unit of novelty (Efron & Tibshirani 1993)."""
+    said = np.stack([grid.columns @ heads @ mix for heads in held.heads])
+    folds = len(said)
+    variance = said.var(0) * (folds - 1)
+    return np.asarray(variance.mean(0) / max(float(novelty.mean()), 1e-9))
+
+
+def _shift(trial: Trial) -> float:
+    """Standard deviation of an offer's logit from group to group, beyond sampling error."""
+    cluster = trial.cluster
+    groups = np.unique(cluster)
+    if len(groups) == len(cluster):
+        return 0.0
+    p = sigmoid(trial.full)
+    excess, total = 0.0, 0.0
+    for group in groups:
+        mine = cluster == group
+        weight = trial.weight[mine]
+        curve = (weight * p[mine] * (1 - p[mine])).sum(0)
+        off = (weight * (trial.score[mine] - p[mine])).sum(0)
+        kept = curve > 1
+        # Of a group's squared error, `curve` is sampling; the rest, over its square, is shift.
+        excess += float(((off**2 - curve) / np.maximum(curve, 1))[kept].sum())
+        total += float(curve[kept].sum())
+    return float(np.sqrt(max(0.0, excess / max(total, 1e-9))))

@@ -3,17 +3,21 @@
 import hashlib
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from statistics import NormalDist
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.estimate.errors import UnknownVersion
-from scheduler.estimate.features import FEATURES
 from scheduler.estimate.logistic import logit, sigmoid
+from scheduler.estimate.novelty import Familiar
+from scheduler.estimate.squash import squashed
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
 
 FORMAT: Final = 1
 PRIOR_WEIGHT: Final = 8.0
@@ -21,6 +25,8 @@ PRIOR_WEIGHT: Final = 8.0
 NO_PRIOR: Final = 0.7
 """The prior of an offer of which the catalog says nothing."""
 SAFE_LEVEL: Final = 0.9
+CHUNK: Final = 32_768
+"""Documents scaled at a time, so that a million of them need no second copy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +38,8 @@ class Quality:
         lower: (n, m) float32, what the quality is at least, at the level asked for.
     """
 
-    mean: NDArray[np.float32]
-    lower: NDArray[np.float32]
+    mean: Singles
+    lower: Singles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,142 +47,200 @@ class Factors:
     """Predicted quality as `sigmoid(left @ right)`, for windows too long for a matrix.
 
     Attributes:
-        left: (n, r) float32 per document.
-        right: (r, m) float32 per offer.
+        left: (n, m + 1) float32 per document.
+        right: (m + 1, m) float32 per offer.
     """
 
-    left: NDArray[np.float32]
-    right: NDArray[np.float32]
+    left: Singles
+    right: Singles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskModel:
+    """What was learned about one task's M offers.
+
+    Attributes:
+        offers: (M,) names.
+        familiar: what the documents learned from look like.
+        heads: (f, M) float32, logits per scaled feature.
+        at_centre: (M,) logit that the heads say of the middle document.
+        rates: (M,) mean score seen.
+        counts: (M,) outcomes seen, by weight.
+        surprise: (M,) logit by which the outcomes moved the catalog's prior.
+        unsure: (M,) variance of the heads' logit, per unit of novelty.
+        shift: standard deviation of an offer's logit from one group of documents to another.
+        trust: (K, 2) novelty, and the share of the heads' word that holds there.
+    """
+
+    offers: tuple[str, ...]
+    familiar: Familiar
+    heads: Singles
+    at_centre: Singles
+    rates: Singles
+    counts: Singles
+    surprise: Singles
+    unsure: Singles
+    shift: float
+    trust: Singles
+
+    def trusted(self, novelty: Singles) -> Floats:
+        """(n,) share of the heads' word that holds for documents of this *novelty*."""
+        return np.interp(novelty, self.trust[:, 0], self.trust[:, 1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A task's model laid out for the m offers that are asked about."""
+
+    plain: Floats
+    full: Floats
+    heads: Singles
+    certainty: Floats
+    unsure: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictor:
-    """What was learned about every (task, offer), as one value.
+    """What was learned about every task, as one value; without outcomes, the priors alone."""
 
-    Attributes:
-        tasks, offers: (T,) and (M,) names.
-        centre, scale: (FEATURES,) float32, what makes features comparable.
-        familiar: (FEATURES, FEATURES) float32: |(x - centre) / scale @ familiar|^2 says how
-            unlike the documents learned from a document is.
-        heads: (T, M, FEATURES) float32, logits per scaled feature.
-        centres: (T, M) float32, logit at the centre.
-        rates: (T, M) float32, mean score seen.
-        counts: (T, M) float32, outcomes seen, by weight.
-        trust: (K, 2) float32: novelty, and how much of the heads' word holds there.
-    """
-
-    tasks: tuple[str, ...]
-    offers: tuple[str, ...]
-    centre: NDArray[np.float32]
-    scale: NDArray[np.float32]
-    familiar: NDArray[np.float32]
-    heads: NDArray[np.float32]
-    centres: NDArray[np.float32]
-    rates: NDArray[np.float32]
-    counts: NDArray[np.float32]
-    trust: NDArray[np.float32]
+    tasks: Mapping[str, TaskModel] = field(default_factory=dict)
 
     @staticmethod
     def untrained() -> "Predictor":
         """The predictor before any outcome: it answers with the catalog's priors."""
-        return Predictor(
-            tasks=(),
-            offers=(),
-            centre=np.zeros(FEATURES, np.float32),
-            scale=np.ones(FEATURES, np.float32),
-            familiar=np.zeros((FEATURES, FEATURES), np.float32),
-            heads=np.zeros((0, 0, FEATURES), np.float32),
-            centres=np.zeros((0, 0), np.float32),
-            rates=np.zeros((0, 0), np.float32),
-            counts=np.zeros((0, 0), np.float32),
-            trust=np.array([[0, 1]], np.float32),
-        )
-
-    def novelty(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(n,) how unlike the documents learned from each is; of the order of 1 for them."""
-        away = ((features - self.centre) / self.scale) @ self.familiar
-        return np.asarray(np.einsum("ij,ij->i", away, away), np.float32)
+        return Predictor()
 
     def quality(
         self,
-        features: NDArray[np.float32],
+        features: NDArray[Any],
         *,
         task: str,
         offers: Sequence[str],
-        priors: NDArray[np.float64],
+        priors: Floats,
         level: float = SAFE_LEVEL,
     ) -> Quality:
         """Quality of each document with each of *offers*, at *task*.
 
         Args:
-            features: (n, FEATURES) float32.
+            features: (n, FEATURES), of any floating type.
             priors: (m,) the catalog's prior of each offer, NaN where it has none.
             level: how sure `lower` is; 0.5 makes it the mean.
         """
-        factors = self.factors(features, task=task, offers=offers, priors=priors)
-        logits = (factors.left @ factors.right).astype(np.float64)
-        _, counts = self._centres(task, offers, priors)
-        novelty = self.novelty(features)
-        spread = np.sqrt(1 / (0.25 * (counts[None, :] + 1)) * (1 + novelty[:, None]))
+        asked = self._asked(task, offers, np.asarray(priors, np.float64), features.shape[1])
+        shape = (len(features), len(offers))
+        mean, lower = np.empty(shape, np.float32), np.empty(shape, np.float32)
         safe = NormalDist().inv_cdf(level)
-        return Quality(
-            mean=sigmoid(logits).astype(np.float32),
-            lower=sigmoid(logits - safe * spread).astype(np.float32),
-        )
+        model = self.tasks.get(task)
+        shift = model.shift if model else 0.0
+        for start in range(0, len(features), CHUNK):
+            here = slice(start, start + CHUNK)
+            words, trust, novelty = _words(model, features[here], asked.heads)
+            squashed(
+                words,
+                trust,
+                novelty,
+                asked.plain.astype(np.float32),
+                (asked.full - asked.plain).astype(np.float32),
+                (1 / asked.certainty + shift**2).astype(np.float32),
+                asked.unsure.astype(np.float32),
+                np.float32(safe),
+                mean[here],
+                lower[here],
+            )
+        return Quality(mean=mean, lower=lower)
 
     def factors(
         self,
-        features: NDArray[np.float32],
+        features: NDArray[Any],
         *,
         task: str,
         offers: Sequence[str],
-        priors: NDArray[np.float64],
+        priors: Floats,
     ) -> Factors:
         """Quality's logit as a product of one row per document and one column per offer."""
-        centres, _ = self._centres(task, offers, priors)
-        heads = np.zeros((FEATURES, len(offers)), np.float32)
-        if task in self.tasks:
-            of_task = self.heads[self.tasks.index(task)]
-            for at, offer in enumerate(offers):
-                if offer in self.offers:
-                    heads[:, at] = of_task[self.offers.index(offer)]
-        scaled = (features - self.centre) / self.scale
-        trust = np.interp(self.novelty(features), self.trust[:, 0], self.trust[:, 1])
-        left = np.hstack(
-            [np.ones((len(features), 1), np.float32), scaled * trust[:, None]], dtype=np.float32
-        )
-        return Factors(left=left, right=np.vstack([centres[None, :], heads], dtype=np.float32))
+        asked = self._asked(task, offers, np.asarray(priors, np.float64), features.shape[1])
+        left = np.ones((len(features), len(offers) + 2), np.float32)
+        model = self.tasks.get(task)
+        # The heads' own span is no wider than the offers: an orthogonal basis of it is enough.
+        basis, triangle = np.linalg.qr(np.atleast_2d(asked.heads.astype(np.float64)))
+        rank = basis.shape[1]
+        left = np.ones((len(features), rank + 2), np.float32)
+        for start in range(0, len(features), CHUNK):
+            here = slice(start, start + CHUNK)
+            words, trust, _ = _words(model, features[here], basis.astype(np.float32))
+            left[here, 1] = trust
+            left[here, 2:] = words * trust[:, None]
+        right = np.vstack([asked.plain, asked.full - asked.plain, triangle])
+        return Factors(left=left, right=right.astype(np.float32))
 
-    def _centres(
-        self, task: str, offers: Sequence[str], priors: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(m,) each offer's logit at the centre, and how many outcomes stand behind it."""
+    def novelty(self, features: NDArray[Any], *, task: str) -> Singles:
+        """(n,) how unlike the documents learned from each is; about 1 for those themselves."""
+        model = self.tasks.get(task)
+        if model is None:
+            return np.full(len(features), np.inf, np.float32)
+        return model.familiar.novelty(model.familiar.scaled(features))
+
+    def _asked(self, task: str, offers: Sequence[str], priors: Floats, width: int) -> _Asked:
+        """The task's model for *offers*, with the catalog's priors mixed in."""
         known = np.where(np.isnan(priors), NO_PRIOR, priors)
-        centres = logit(known)
-        counts = np.full(len(offers), PRIOR_WEIGHT)
-        if task not in self.tasks:
-            return centres, counts
-        at_task = self.tasks.index(task)
-        for at, offer in enumerate(offers):
-            if offer not in self.offers:
+        known = np.clip(known, 0.005, 0.995)
+        start = logit(known)
+        model = self.tasks.get(task)
+        if model is None:
+            start = start + self._elsewhere(task, offers)
+            return _Asked(
+                plain=start,
+                full=start,
+                heads=np.zeros((width, len(offers)), np.float32),
+                certainty=PRIOR_WEIGHT * known * (1 - known),
+                unsure=np.zeros(len(offers)),
+            )
+        if model.heads.shape[0] != width:
+            raise UnknownVersion(kind="quality", version=f"{model.heads.shape[0]} features")
+        at = np.array([_place(model.offers, offer) for offer in offers], np.int64)
+        seen = np.where(at >= 0, model.counts[at], 0.0)
+        moved = start + self._elsewhere(task, offers) * PRIOR_WEIGHT / (PRIOR_WEIGHT + seen)
+        rate = np.where(at >= 0, model.rates[at], known)
+        blend = (PRIOR_WEIGHT * sigmoid(moved) + seen * rate) / (PRIOR_WEIGHT + seen)
+        plain = logit(blend)
+        # An offer never seen at this task moves with those that were, as they left their priors.
+        common = ((plain - start) * seen / (seen + PRIOR_WEIGHT)).sum()
+        common /= (seen / (seen + PRIOR_WEIGHT)).sum() + 2.0
+        plain = np.where(seen > 0, plain, plain + common)
+        full = plain + np.where(at >= 0, model.at_centre[at] - logit(rate), 0.0)
+        return _Asked(
+            plain=plain,
+            full=full,
+            heads=np.where(at >= 0, model.heads[:, at], np.float32(0.0)),
+            certainty=(PRIOR_WEIGHT + seen) * np.maximum(blend * (1 - blend), 0.01),
+            unsure=np.where(at >= 0, model.unsure[at], 0.0),
+        )
+
+    def _elsewhere(self, task: str, offers: Sequence[str]) -> Floats:
+        """(m,) logit by which each offer did better than its prior at other tasks, halved."""
+        total, count = np.zeros(len(offers)), np.zeros(len(offers))
+        for name, model in self.tasks.items():
+            if name == task:
                 continue
-            place = (at_task, self.offers.index(offer))
-            seen, rate = float(self.counts[place]), float(self.rates[place])
-            blend = (PRIOR_WEIGHT * known[at] + seen * rate) / (PRIOR_WEIGHT + seen)
-            moved = logit(np.array([blend, rate]))
-            if seen > 0:
-                centres[at] = float(self.centres[place]) + moved[0] - moved[1]
-            counts[at] += seen
-        return centres, counts
+            at = np.array([_place(model.offers, offer) for offer in offers], np.int64)
+            total += np.where(at >= 0, model.surprise[at], 0.0)
+            count += at >= 0
+        return np.asarray(0.5 * total / np.maximum(count, 1))
 
     def to_bytes(self) -> bytes:
         """The predictor as bytes; `from_bytes` gives it back, and equal ones are equal."""
         out = io.BytesIO()
-        head = {"format": FORMAT, "tasks": self.tasks, "offers": self.offers}
+        head = {
+            "format": FORMAT,
+            "tasks": {
+                name: {"offers": one.offers, "shift": one.shift}
+                for name, one in sorted(self.tasks.items())
+            },
+        }
         out.write(json.dumps(head, sort_keys=True).encode() + b"\n")
-        for name in _ARRAYS:
-            array: NDArray[np.float32] = getattr(self, name)
-            np.lib.format.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
+        for _, model in sorted(self.tasks.items()):
+            for array in (*model.familiar.arrays(), *(getattr(model, name) for name in _ARRAYS)):
+                np.lib.format.write_array(out, np.ascontiguousarray(array), allow_pickle=False)
         return out.getvalue()
 
     @staticmethod
@@ -190,14 +254,38 @@ class Predictor:
         head = json.loads(source.readline())
         if head.get("format") != FORMAT:
             raise UnknownVersion(kind="quality", version=head.get("format"))
-        arrays = {name: np.lib.format.read_array(source, allow_pickle=False) for name in _ARRAYS}
-        return Predictor(tasks=tuple(head["tasks"]), offers=tuple(head["offers"]), **arrays)
+
+        def read() -> NDArray[Any]:
+            return np.asarray(np.lib.format.read_array(source, allow_pickle=False))
+
+        tasks = {}
+        for name, one in sorted(head["tasks"].items()):
+            familiar = Familiar(**{part.name: read() for part in fields(Familiar)})
+            arrays = {part: read() for part in _ARRAYS}
+            tasks[name] = TaskModel(
+                offers=tuple(one["offers"]), shift=one["shift"], familiar=familiar, **arrays
+            )
+        return Predictor(tasks=tasks)
 
     def digest(self) -> bytes:
         """SHA-256 (32 bytes) of the predictor."""
         return hashlib.sha256(self.to_bytes()).digest()
 
 
-_ARRAYS: Final = (
-    "centre", "scale", "familiar", "heads", "centres", "rates", "counts", "trust",
-)  # fmt: skip
+_ARRAYS: Final = ("heads", "at_centre", "rates", "counts", "surprise", "unsure", "trust")
+
+
+def _place(names: tuple[str, ...], name: str) -> int:
+    return names.index(name) if name in names else -1
+
+
+def _words(
+    model: TaskModel | None, features: NDArray[Any], heads: Singles
+) -> tuple[Singles, Singles, Singles]:
+    """What the heads say (n, m), how far to trust it (n,), and the novelty (n,)."""
+    if model is None:
+        none = np.zeros(len(features), np.float32)
+        return np.zeros((len(features), heads.shape[1]), np.float32), none, none
+    scaled = model.familiar.scaled(features)
+    novelty = model.familiar.novelty(scaled)
+    return scaled @ heads, model.trusted(novelty).astype(np.float32), novelty
