@@ -11,6 +11,7 @@ COMMANDS = {
     "audit": "scheduler.cli.audit",
     "budget": "scheduler.cli.budget",
     "doctor": "scheduler.cli.doctor",
+    "intake": "scheduler.cli.intake",
     "migrate": "scheduler.cli.migrate",
     "offers": "scheduler.cli.offers",
     "report": "scheduler.cli.report",

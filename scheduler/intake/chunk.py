@@ -120,8 +120,7 @@ class Reader:
             message = _validate(data)
         except ValidationError:
             # Without a header to say so it may still be an envelope; looked at only in trouble.
-            inner = unwrap(value, headers, guess=True)
-            if inner is data or inner == data:
+            if (inner := unwrap(data, (), guess=True)) == data:
                 raise
             data, message = inner, _validate(inner)
         # Nearly no message has one, and to look for the escape in its bytes costs nothing.

@@ -1,0 +1,249 @@
+"""Takes messages from Kafka into Postgres, each exactly once.
+
+The position of every partition is kept in Postgres and moved in the transaction that stores the
+messages; Kafka's own committed offset is set afterwards, and only lag charts look at it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
+
+from scheduler.domain.errors import PositionMoved
+from scheduler.domain.policy import IntakePolicy
+from scheduler.intake.batch import Batch, Handler, Slice, read_part
+from scheduler.intake.jobs import QueueGauge
+from scheduler.intake.partitions import Listener, Partitions
+from scheduler.intake.writer import RETRY_S, Stopping, Writer, is_passing
+
+POLL_MS = 200
+CONFIG: Mapping[str, Any] = {
+    # The positions are ours; a partition without one never asks Kafka.
+    "auto_offset_reset": "none",
+    "enable_auto_commit": False,
+    # What another producer's transaction has rolled back never was.
+    "isolation_level": "read_committed",
+    # A batch is what one fetch brought, so this bounds its memory.
+    "fetch_max_bytes": 33_554_432,
+    "max_partition_fetch_bytes": 8_388_608,
+    "fetch_max_wait_ms": 100,
+    "metadata_max_age_ms": 30_000,
+    "bootstrap_timeout_ms": 10_000,
+    "metrics_enabled": False,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """What is taken in, and how.
+
+    Attributes:
+        kafka: kafka-python's arguments, `bootstrap_servers` among them.
+        group: the consumers that share the topics' partitions.
+        handlers: by topic.
+        full_topics: those that wait while the queue is full.
+        dead_topic: where events of refused messages are published.
+    """
+
+    kafka: Mapping[str, Any]
+    group: str
+    handlers: Mapping[str, Handler]
+    full_topics: Sequence[str]
+    dead_topic: str
+    policy: IntakePolicy
+
+
+def run(
+    engine: Engine,
+    intake: Intake,
+    *,
+    stop: threading.Event,
+    log: Any,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Take in until *stop* is set; then end between two batches, with all that was begun stored.
+
+    Kafka or Postgres may be away at any time, and at the start: it waits, and says so.
+    """
+    tries = 0
+    while not stop.is_set():
+        began = clock()
+        try:
+            with _session(engine, intake, stop=stop, log=log, clock=clock) as session:
+                session.run()
+        except KafkaError as error:
+            reason, waits_for = str(error), "Kafka"
+        except DBAPIError as error:
+            if not is_passing(error):
+                raise
+            reason, waits_for = str(error.orig), "Postgres"
+        else:
+            return
+        # Whoever ran for a while is not failing again, but anew.
+        tries = 0 if clock() - began > 60 else tries + 1
+        log.warning(f"intake waits for {waits_for}", tries=tries, error=reason)
+        stop.wait(RETRY_S[min(tries, len(RETRY_S) - 1)])
+
+
+@contextmanager
+def _session(
+    engine: Engine,
+    intake: Intake,
+    *,
+    stop: threading.Event,
+    log: Any,
+    clock: Callable[[], float],
+) -> Iterator["_Session"]:
+    consumer = KafkaConsumer(
+        **{**intake.kafka, **CONFIG},
+        group_id=intake.group,
+        max_poll_records=intake.policy.chunk_messages,
+    )
+    writer = Writer(
+        engine=engine,
+        dead_topic=intake.dead_topic,
+        payload_max=intake.policy.message_bytes_max,
+        stop=stop,
+        log=log,
+    )
+    try:
+        partitions = Partitions(
+            consumer=consumer, engine=engine, dead_topic=intake.dead_topic, log=log
+        )
+        consumer.subscribe(list(intake.handlers), listener=Listener(partitions))
+        gauge = QueueGauge(engine=engine, jobs_max=intake.policy.queue_jobs_max, clock=clock)
+        yield _Session(
+            intake=intake,
+            consumer=consumer,
+            partitions=partitions,
+            writer=writer,
+            gauge=gauge,
+            stop=stop,
+            log=log,
+        )
+    finally:
+        writer.close()
+        consumer.close(autocommit=False, timeout_ms=5_000)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Session:
+    """One membership in the group: polls and reads here, while `Writer` stores the batch before."""
+
+    intake: Intake
+    consumer: KafkaConsumer
+    partitions: Partitions
+    writer: Writer
+    gauge: QueueGauge
+    stop: threading.Event
+    log: Any
+    _held: frozenset[TopicPartition] = frozenset()
+
+    def run(self) -> None:
+        while not self.stop.is_set():
+            self._hold_if_full()
+            batch = self._read(self._poll())
+            if not self._finish():
+                # What follows on a batch that was dropped is of no use either.
+                self._forget(batch)
+                batch = None
+            if batch is not None:
+                self.writer.begin(batch)
+            if self.partitions.unplaced:
+                self._finish()
+                self._place()
+        self._finish()
+
+    def _poll(self) -> Mapping[TopicPartition, Sequence[ConsumerRecord]]:
+        try:
+            found: dict[TopicPartition, list[ConsumerRecord]] = self.consumer.poll(POLL_MS)
+        except OffsetOutOfRangeError as error:
+            self.partitions.mislaid(error.args[0])
+        except NoOffsetForPartitionError:
+            # It was given to us in the middle of the poll; it is placed next.
+            self.log.debug("a partition has no position yet")
+        else:
+            return found
+        return {}
+
+    def _read(self, found: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> Batch | None:
+        slices: dict[str, list[Slice]] = {}
+        records: dict[str, list[ConsumerRecord]] = {}
+        for one, fetched in found.items():
+            if taken := self.partitions.take(one, end=fetched[-1].offset + 1):
+                slices.setdefault(one.topic, []).append(taken)
+                records.setdefault(one.topic, []).extend(fetched)
+        parts = [
+            read_part(self.intake.handlers[topic], topic, slices[topic], records[topic])
+            for topic in sorted(slices)
+        ]
+        return Batch(parts=parts) if parts else None
+
+    def _finish(self) -> bool:
+        """Wait for the batch before, and tell Kafka; False if others have taken in some of it."""
+        begun = self.writer.batch
+        try:
+            stored = self.writer.finish(keep_alive=self._keep_alive)
+        except PositionMoved as error:
+            self.log.warning("a partition was read on by another consumer", error=str(error))
+            self._forget(begun)
+            return False
+        except Stopping:
+            self.log.warning("stopped while Postgres was away; nothing was acknowledged")
+            return False
+        if stored is not None:
+            self.gauge.add(stored.messages)
+            self._hint(stored)
+        return True
+
+    def _forget(self, batch: Batch | None) -> None:
+        """Drop *batch*, and read its partitions from where Postgres has them."""
+        slices = batch.slices if batch else []
+        self.partitions.mislaid(TopicPartition(one.topic, one.partition) for one in slices)
+
+    def _hint(self, stored: Batch) -> None:
+        offsets = {
+            TopicPartition(one.topic, one.partition): OffsetAndMetadata(one.end, "", -1)
+            for one in stored.slices
+        }
+        # A failure is of no consequence, and in a rebalance it is the rule.
+        self.consumer.commit_async(offsets, callback=lambda *_: None)
+
+    def _place(self) -> None:
+        try:
+            self.partitions.place()
+        except DBAPIError as error:
+            self._wait_for_postgres(error)
+
+    def _hold_if_full(self) -> None:
+        try:
+            is_full = self.gauge.is_full()
+        except DBAPIError as error:
+            self._wait_for_postgres(error)
+            is_full = True
+        held = self.partitions.placed(self.intake.full_topics) if is_full else frozenset()
+        if held and not self._held:
+            self.log.warning("the queue is full: intake waits", jobs_max=self.gauge.jobs_max)
+        self.partitions.hold(held, instead_of=self._held)
+        self._held = held
+
+    def _wait_for_postgres(self, error: DBAPIError) -> None:
+        if not is_passing(error):
+            raise error
+        self.log.warning("intake waits for Postgres", error=str(error.orig))
+        self.stop.wait(1.0)
+
+    def _keep_alive(self) -> None:
+        """Stay in the group while Postgres takes its time: poll, and fetch nothing."""
+        ours = self.partitions.placed(self.intake.handlers)
+        self.partitions.hold(ours, instead_of=self._held)
+        self.partitions.mislaid(self._poll())
+        self.partitions.hold(self._held, instead_of=ours)
