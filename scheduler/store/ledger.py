@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import date
+from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select, text
@@ -97,7 +98,8 @@ def book(conn: Connection, entries: Sequence[Entry]) -> None:
     conn.execute(select(func.pg_advisory_xact_lock_shared(*BOOKING)))
     moved = _sums(entries)
     _move_budgets(conn, moved)
-    copy_rows(conn, "ledger", COLUMNS, map(astuple, entries))
+    # Not astuple, which copies deeply: with 100 000 entries it would take longer than all else.
+    copy_rows(conn, "ledger", COLUMNS, map(attrgetter(*COLUMNS), entries))
 
 
 def grant(conn: Connection, asks: Sequence[tuple[int, date, int]]) -> list[bool]:
