@@ -1,22 +1,36 @@
 """The whole audit: the chains, and the books, each held against what it must agree with."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 
+import orjson
 from sqlalchemy import Connection
 
 from scheduler.compliance.chain import ChainCount, chain_faults
 from scheduler.compliance.checkpoint import Checkpoint
+from scheduler.domain.decision import decisions_digest
 from scheduler.domain.errors import Broken
-from scheduler.store.audit_read import BOOKS, all_records, digest_at, disagreements
+from scheduler.store.audit_books import BOOKS, disagreements
+from scheduler.store.audit_read import (
+    all_decisions,
+    all_records,
+    all_results,
+    digest_at,
+    empty_plans,
+)
 from scheduler.store.evidence import heads
 from scheduler.store.reports import budget_standings
 
 CHAIN = "the chain of records"
 CHECKPOINT = "the chain against the checkpoint"
+DECISIONS = "decisions against their plans' digests"
+RESULTS = "results against their digests"
 BUDGETS = "the ledger against the budgets"
+ALTERED_DECISIONS = "a decision was altered, put in or taken away"
 FINDINGS_MAX = 1_000
 """Of one check; whoever made more of them did not hide it."""
 
@@ -57,6 +71,8 @@ def verify(conn: Connection, *, checkpoint: Checkpoint | None = None) -> Audit:
     checks = {CHAIN: _chain(conn, count)}
     if checkpoint is not None:
         checks[CHECKPOINT] = _checkpoint(conn, checkpoint)
+    checks[DECISIONS] = _decisions(conn)
+    checks[RESULTS] = _results(conn)
     checks[BUDGETS] = _budgets(conn)
     checks |= {name: _books(conn, name) for name in BOOKS}
     findings = [finding for found in checks.values() for finding in islice(found, FINDINGS_MAX)]
@@ -82,6 +98,28 @@ def _checkpoint(conn: Connection, checkpoint: Checkpoint) -> Iterator[Finding]:
         elif found != digest:
             what = f"is not the one of {checkpoint.made_at}: the chain was made anew"
             yield _at(CHECKPOINT, stream=stream, seq=seq, what=what)
+
+
+def _decisions(conn: Connection) -> Iterator[Finding]:
+    for (plan_id, digest), decisions in groupby(all_decisions(conn), key=itemgetter(0, 1)):
+        if decisions_digest(row for _, _, row in decisions) != digest:
+            yield Finding(check=DECISIONS, where=f"plan {plan_id}", what=ALTERED_DECISIONS)
+    for plan_id, digest in empty_plans(conn):
+        if digest != decisions_digest([]):
+            yield Finding(check=DECISIONS, where=f"plan {plan_id}", what=ALTERED_DECISIONS)
+
+
+def _results(conn: Connection) -> Iterator[Finding]:
+    for job_id, output, reason, digest in all_results(conn):
+        said = (reason or "").encode() if output is None else _spelled(output)
+        if hashlib.sha256(said).digest() != digest:
+            what = "its output is not the one that was delivered"
+            yield Finding(check=RESULTS, where=f"job {job_id}", what=what)
+
+
+def _spelled(output: object) -> bytes:
+    """*output* as the worker spelled it when it was digested."""
+    return orjson.dumps(output, option=orjson.OPT_SORT_KEYS)
 
 
 def _budgets(conn: Connection) -> Iterator[Finding]:

@@ -1,0 +1,141 @@
+"""Where two tables do not say the same, found by the database itself: one query for each pair."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, TextClause, text
+
+from scheduler.store.audit_calls import CALL_RECORDS, RESULT_RECORDS
+
+FAULTS_MAX = 20
+"""Of one check, so many are named; the rest is like them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disagreement:
+    """One place where two tables do not say the same; *where* names the row."""
+
+    where: str
+    what: str
+
+
+# In all of them: one row for each disagreement, as `where_` and `what`.
+_JOBS = text("""
+    WITH booked AS (
+        SELECT job_id,
+               sum(CASE kind WHEN 'reservation' THEN amount_nusd WHEN 'overrun' THEN 0
+                   ELSE -amount_nusd END) AS reserved,
+               coalesce(sum(amount_nusd) FILTER (WHERE kind IN ('posting', 'waste', 'overrun')), 0)
+                   AS spent
+        FROM ledger GROUP BY job_id
+    )
+    SELECT 'job ' || coalesce(job.id, booked.job_id) AS where_,
+           CASE WHEN job.id IS NULL THEN 'has ledger entries, and does not exist'
+           ELSE 'has ' || job.reserved_nusd || ' nUSD set aside and ' || job.spent_nusd
+                || ' spent; the ledger says ' || coalesce(booked.reserved, 0) || ' and '
+                || coalesce(booked.spent, 0) END AS what
+    FROM job FULL JOIN booked ON booked.job_id = job.id
+    WHERE job.id IS NULL OR job.reserved_nusd <> coalesce(booked.reserved, 0)
+       OR job.spent_nusd <> coalesce(booked.spent, 0)
+    ORDER BY coalesce(job.id, booked.job_id) LIMIT :limit
+""")
+
+_HOLDS = text("""
+    WITH unknown AS (
+        SELECT job_id, sum(reserved_nusd) AS held FROM attempt
+        WHERE state = 'unknown' GROUP BY job_id
+    )
+    SELECT 'job ' || coalesce(job.id, unknown.job_id) AS where_,
+           'keeps ' || coalesce(job.held_nusd, 0) || ' nUSD for calls of unknown outcome; those'
+           || ' calls say ' || coalesce(unknown.held, 0) AS what
+    FROM (SELECT id, held_nusd FROM job WHERE held_nusd <> 0) AS job
+    FULL JOIN unknown ON unknown.job_id = job.id
+    WHERE coalesce(job.held_nusd, 0) <> coalesce(unknown.held, 0)
+    ORDER BY coalesce(job.id, unknown.job_id) LIMIT :limit
+""")
+
+_CALLS = text("""
+    WITH posted AS (
+        SELECT attempt_id, sum(amount_nusd) AS amount FROM ledger
+        WHERE kind IN ('posting', 'waste', 'overrun') GROUP BY attempt_id
+    )
+    SELECT 'attempt ' || coalesce(attempt.id, posted.attempt_id) AS where_,
+           CASE WHEN attempt.id IS NULL THEN 'has ledger entries, and does not exist'
+           ELSE 'cost ' || coalesce(attempt.cost_nusd::text, 'an unknown amount of')
+                || ' nUSD; the ledger says ' || coalesce(posted.amount, 0) END AS what
+    FROM attempt FULL JOIN posted ON posted.attempt_id = attempt.id
+    WHERE attempt.id IS NULL OR coalesce(attempt.cost_nusd, 0) <> coalesce(posted.amount, 0)
+    ORDER BY coalesce(attempt.started_at, '-infinity'), 1 LIMIT :limit
+""")
+
+_PLANS = text("""
+    WITH decided AS (
+        SELECT plan_id, count(*) AS jobs, count(offer_id) AS planned,
+               coalesce(sum(reserved_nusd), 0) AS reserved
+        FROM decision GROUP BY plan_id
+    )
+    SELECT 'plan ' || plan.id AS where_,
+           'says ' || plan.jobs || ' jobs, ' || plan.planned || ' planned, '
+           || plan.reserved_nusd || ' nUSD set aside; its decisions say '
+           || coalesce(decided.jobs, 0) || ', ' || coalesce(decided.planned, 0) || ', '
+           || coalesce(decided.reserved, 0) AS what
+    FROM plan LEFT JOIN decided ON decided.plan_id = plan.id
+    WHERE plan.jobs <> coalesce(decided.jobs, 0) OR plan.planned <> coalesce(decided.planned, 0)
+       OR plan.reserved_nusd <> coalesce(decided.reserved, 0)
+    ORDER BY plan.id LIMIT :limit
+""")
+
+_PLAN_RECORDS = text("""
+    WITH told AS (
+        SELECT (said->>'plan')::bigint AS plan, said FROM (
+            SELECT body::jsonb AS said FROM evidence WHERE kind = 'plan') AS parsed
+    )
+    SELECT 'plan ' || coalesce(plan.id, told.plan) AS where_,
+           CASE WHEN plan.id IS NULL THEN 'is recorded, and its row is gone'
+                WHEN told.plan IS NULL THEN 'was put in: no record tells of it'
+                ELSE 'is not what was recorded of it' END AS what
+    FROM plan FULL JOIN told ON told.plan = plan.id
+    WHERE plan.id IS NULL OR told.plan IS NULL
+       OR ROW(encode(decisions_digest, 'hex'), window_kind, jobs::text, planned::text,
+              deferred::text, cost_nusd::text, reserved_nusd::text, seed::text, inputs)
+          IS DISTINCT FROM
+          ROW(said->>'decisions_digest', said->>'window', said->>'jobs', said->>'planned',
+              said->>'deferred', said->>'cost_nusd', said->>'reserved_nusd', said->>'seed',
+              said->'inputs')
+    ORDER BY coalesce(plan.id, told.plan) LIMIT :limit
+""")
+
+_RESULTS = text("""
+    SELECT 'job ' || coalesce(job.id, result.job_id) AS where_,
+           CASE WHEN result.job_id IS NULL THEN 'is ' || job.state || ', and its result is gone'
+           ELSE 'is ' || coalesce(job.state, 'not there') || ', and has a result that is '
+                || result.status END AS what
+    FROM (SELECT id, state FROM job WHERE state IN ('done', 'failed')) AS job
+    FULL JOIN result ON result.job_id = job.id
+    WHERE job.state IS DISTINCT FROM result.status
+    ORDER BY coalesce(job.id, result.job_id) LIMIT :limit
+""")
+
+_DOCUMENTS = text("""
+    SELECT 'document ' || id AS where_, 'its text is not the one that was taken in' AS what
+    FROM document WHERE body IS NOT NULL AND sha256(convert_to(body, 'UTF8')) <> digest
+    ORDER BY id LIMIT :limit
+""")
+
+BOOKS = {
+    "plans against their records": _PLAN_RECORDS,
+    "plans against their decisions": _PLANS,
+    "calls against their records": CALL_RECORDS,
+    "results against the calls' records": RESULT_RECORDS,
+    "jobs against their results": _RESULTS,
+    "documents against their digests": _DOCUMENTS,
+    "the ledger against the jobs": _JOBS,
+    "the ledger against the calls": _CALLS,
+    "unknown calls against the jobs": _HOLDS,
+}
+"""Checks of one table against another, by what they check."""
+
+
+def disagreements(conn: Connection, check: TextClause) -> list[Disagreement]:
+    """Where the tables of *check* (one of `BOOKS`) disagree; at most `FAULTS_MAX` places."""
+    rows = conn.execute(check, {"limit": FAULTS_MAX})
+    return [Disagreement(where=row.where_, what=row.what) for row in rows]

@@ -1,0 +1,106 @@
+"""Paid calls as the evidence tells of them, held against the rows of attempts and results.
+
+A record of kind `calls` has many calls, each a list of values in the order that its `facts`
+name; one of kind `resolution` says what an unknown call turned out to have cost.
+"""
+
+from sqlalchemy import text
+
+FACTS = {
+    "job": "job_id",
+    "offer": "offer_id",
+    "price": "price_id",
+    "prompt": "prompt",
+    "reduction": "reduction",
+    "finish": "finish",
+    "model": "served_model",
+    "request_id": "request_id",
+}
+"""What never changes of an ended call: the fact's name, and the attempt's column."""
+
+BILL = {
+    "cost_nusd": "cost_nusd",
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+}
+"""What a resolution may say anew."""
+
+_NAMES = ("attempt", *FACTS, "state", *BILL, "output_digest")
+
+_PLACES = ", ".join(
+    f"max(place) FILTER (WHERE fact = '{name}')::int - 1 AS {name}" for name in _NAMES
+)
+_VALUES = ", ".join(f"call->>places.{name} AS {name}" for name in _NAMES)
+_BILLS = ", ".join(f"said->>'{name}' AS {name}" for name in BILL)
+
+# The places are looked up once for each record, not for each of its calls.
+_TOLD = f"""
+    told AS (
+        SELECT {_VALUES}
+        FROM (SELECT body::jsonb AS said FROM evidence WHERE kind = 'calls') AS parsed
+        CROSS JOIN LATERAL (
+            SELECT {_PLACES}
+            FROM jsonb_array_elements_text(said->'facts') WITH ORDINALITY AS facts (fact, place)
+        ) AS places
+        CROSS JOIN LATERAL jsonb_array_elements(said->'calls') AS calls (call)
+    ), resolved AS (
+        SELECT said->>'attempt' AS attempt, {_BILLS}
+        FROM (SELECT body::jsonb AS said FROM evidence WHERE kind = 'resolution') AS parsed
+    )
+"""  # noqa: S608 - names of ours
+
+
+def _differs(column: str, recorded: str) -> str:
+    """SQL for `column A, recorded as B` where they differ, else NULL."""
+    return (
+        f"CASE WHEN attempt.{column}::text IS DISTINCT FROM {recorded} THEN '{column} is '"
+        f" || coalesce(attempt.{column}::text, 'nothing') || ', recorded as '"
+        f" || coalesce({recorded}, 'nothing') END"
+    )
+
+
+_WRONG = ", ".join([_differs(column, f"told.{fact}") for fact, column in FACTS.items()])
+_WRONG_BILL = ", ".join(
+    _differs(
+        column, f"CASE WHEN resolved.attempt IS NULL THEN told.{fact} ELSE resolved.{fact} END"
+    )
+    for fact, column in BILL.items()
+)
+_WRONG_STATE = _differs(
+    "state",
+    "CASE WHEN resolved.attempt IS NULL THEN told.state"
+    " WHEN attempt.state IN ('succeeded', 'failed') THEN attempt.state"
+    " ELSE 'resolved' END",
+)
+
+CALL_RECORDS = text(f"""
+    WITH {_TOLD}, compared AS (
+        SELECT coalesce(attempt.id::text, told.attempt, resolved.attempt) AS id,
+               CASE WHEN attempt.id IS NULL THEN 'is recorded, and its row is gone'
+                    WHEN told.attempt IS NULL AND resolved.attempt IS NULL
+                    THEN CASE WHEN attempt.state IN ('succeeded', 'failed')
+                         THEN 'ended, and no record tells of it' END
+                    -- A worker that was lost could tell nothing but the bill, and that later.
+                    WHEN told.attempt IS NULL
+                    THEN nullif(concat_ws('; ', {_WRONG_STATE}, {_WRONG_BILL}), '')
+                    ELSE nullif(concat_ws('; ', {_WRONG}, {_WRONG_STATE}, {_WRONG_BILL}), '')
+               END AS what
+        FROM attempt
+        FULL JOIN told ON told.attempt = attempt.id::text
+        FULL JOIN resolved ON resolved.attempt = coalesce(attempt.id::text, told.attempt)
+    )
+    SELECT 'attempt ' || id AS where_, what FROM compared
+    WHERE what IS NOT NULL ORDER BY id LIMIT :limit
+""")  # noqa: S608 - names of ours
+
+RESULT_RECORDS = text(f"""
+    WITH {_TOLD}
+    SELECT 'job ' || result.job_id AS where_,
+           CASE WHEN told.attempt IS NULL THEN 'its result names a call that no record tells of'
+           ELSE 'its result is not the one that was recorded' END AS what
+    FROM result LEFT JOIN told ON told.attempt = result.attempt_id::text
+    WHERE result.attempt_id IS NOT NULL
+      AND (encode(result.digest, 'hex') IS DISTINCT FROM told.output_digest
+           OR told.job IS DISTINCT FROM result.job_id::text)
+    ORDER BY result.job_id LIMIT :limit
+""")  # noqa: S608 - names of ours
