@@ -26,7 +26,7 @@ CREATE TABLE ledger (
     ),
     CONSTRAINT ck_ledger_amount CHECK (amount_nusd > 0),
     CONSTRAINT ck_ledger_attempt CHECK (
-        (kind IN ('posting', 'waste', 'overrun')) = (attempt_id IS NOT NULL)
+        kind IN ('reservation', 'release') OR attempt_id IS NOT NULL
     )
 ) PARTITION BY RANGE (at);
 

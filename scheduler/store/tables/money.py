@@ -69,9 +69,8 @@ ledger = Table(
     _LedgerColumns,
     CheckConstraint(one_of("kind", EntryKind), name="kind"),
     CheckConstraint("amount_nusd > 0", name="amount"),
-    CheckConstraint(
-        "(kind IN ('posting', 'waste', 'overrun')) = (attempt_id IS NOT NULL)", name="attempt"
-    ),
+    # What is set aside or given back may be for one call, too.
+    CheckConstraint("kind IN ('reservation', 'release') OR attempt_id IS NOT NULL", name="attempt"),
     postgresql_partition_by="RANGE (at)",
 )
 Index("ix_ledger_job", ledger.c.job_id)
