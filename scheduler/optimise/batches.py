@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scheduler.domain.plan import Row, RowKind
 from scheduler.optimise.columns import Columns
-from scheduler.optimise.kernels import Wholes
+from scheduler.optimise.rows import sums
 from scheduler.optimise.search import Found, Limits, Search
 
 NODES_MOST = 64
@@ -130,7 +130,7 @@ class _Tree:
             return (open_rows[0], 0.0) if open_rows and found.bound > -np.inf else None
         worst, missing = None, 0.0
         for name, row in self._batches.items():
-            use = use_of(row, self._columns.measures, found.used)
+            use, _, _ = sums(row, self._columns.measures, found.used)
             if 0 < use < row.limit and min(use, row.limit - use) / row.limit > missing:
                 missing = min(use, row.limit - use) / row.limit
                 worst = (name, use / row.limit)
@@ -147,13 +147,3 @@ class _Tree:
             inside = [g for g in groups if 0 <= g < self._columns.group_count]
             closed[np.ix_(inside, list(options))] = True
         return closed
-
-
-def use_of(row: Row, measures: list[str], used: Wholes) -> int:
-    """What *row* adds up to in *used* (measures, groups, options)."""
-    table = used[measures.index(row.measure)]
-    if row.groups is not None:
-        table = table[[g for g in sorted(set(row.groups)) if 0 <= g < len(table)]]
-    if row.options is not None:
-        table = table[:, sorted(set(row.options))]
-    return int(table.sum())

@@ -106,6 +106,7 @@ class Columns:
         self.chunk_jobs = max(1, min(self.n, CELLS_PER_CHUNK // self.m))
         self.passes = 0
         self._spare: list[_Workspace] = []
+        self._pool: ThreadPoolExecutor | None = None
 
     def price(self, prices: Floats, *, closed: NDArray[np.bool_] | None = None) -> Priced:
         """What every job chooses at *prices* (measures, groups, options)."""
@@ -162,6 +163,18 @@ class Columns:
 
         self._run(work)
         return options, regret
+
+    def values_of(self, choice: Indices) -> Singles:
+        """(n,) the value of each job's choice; zero where it is deferred."""
+        chosen = np.zeros(self.n, np.float32)
+
+        def work(_chunk: int, here: slice, room: _Workspace, _used: Wholes) -> None:
+            values = self._values(here, room)
+            picked = np.take_along_axis(values, np.maximum(choice[here], 0)[:, None], axis=1)
+            chosen[here] = np.where(choice[here] < 0, 0, picked[:, 0])
+
+        self._run(work)
+        return chosen
 
     def gather(self, jobs: Wholes, *, closed: NDArray[np.bool_] | None = None) -> Subset:
         """The jobs numbered *jobs*, in full."""
@@ -220,8 +233,9 @@ class Columns:
 
         if threads == 1:
             return run(0)
-        with ThreadPoolExecutor(threads) as pool:
-            return sum(pool.map(run, range(threads)), start=np.zeros(1, np.int64))
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads)
+        return sum(self._pool.map(run, range(threads)), start=np.zeros(1, np.int64))
 
     @contextmanager
     def _workspace(self) -> Iterator[_Workspace]:

@@ -16,6 +16,9 @@ from scheduler.optimise.kernels import Floats, Indices, Wholes, charge
 from scheduler.optimise.rows import Rows
 
 SWEEPS = 40
+MOVES_PER_JOB = 4
+"""How many options of a job are looked at in a repair, on the average; unless all jobs are."""
+
 LISTED = 200_000
 """The most moves that one sweep tries."""
 
@@ -48,6 +51,7 @@ class Whole:
     entries: Wholes
     part_begins: Wholes
     bounds: Wholes
+    everything: bool
 
     @property
     def broken(self) -> bool:
@@ -56,7 +60,7 @@ class Whole:
 
     def repair(self) -> bool:
         """Mend every row, at the least loss per unit mended; whether that was possible."""
-        losses = -self.reduced
+        losses = self._cheap_losses()
         rates = np.empty_like(losses)
         for _ in range(SWEEPS):
             if not self.broken:
@@ -65,6 +69,14 @@ class Whole:
             if not self._sweep(rates, repairing=True, gains=losses, rates=rates):
                 break
         return not self.broken
+
+    def _cheap_losses(self) -> Floats:
+        """What every option loses at the prices; infinite for all but the cheapest few a job."""
+        losses: Floats = self.reduced.max(axis=1, keepdims=True) - self.reduced
+        kept = MOVES_PER_JOB * len(losses)
+        if kept < losses.size and not self.everything:
+            losses[losses > np.partition(losses.ravel(), kept)[kept]] = np.inf
+        return losses
 
     def improve(self) -> None:
         """Spend what the rows leave, on the moves that gain most at the plan's prices."""
@@ -138,6 +150,7 @@ def whole_of(
         entries=entries,
         part_begins=np.searchsorted(rows.row, np.arange(rows.count + 1)).astype(np.int64),
         bounds=np.array(rows.bounds, np.int64),
+        everything=len(subset.jobs) == len(choice),
     )
     for k in range(rows.count):
         whole.excess[k] = moves.excess_of(

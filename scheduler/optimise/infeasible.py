@@ -19,7 +19,7 @@ from scheduler.optimise.kernels import Floats, Wholes
 from scheduler.optimise.problem import Objective, Problem
 from scheduler.optimise.refine import unclear
 from scheduler.optimise.result import Relaxation
-from scheduler.optimise.rows import Rows
+from scheduler.optimise.rows import FLOORS, Rows, sums
 from scheduler.optimise.search import Limits
 
 ROUNDS = 300
@@ -117,31 +117,40 @@ def _relaxations(
     _, used = bare.measure_up(whole.plan(point.priced.choice))
     over = whole.rows.excess(used)
     held = point.prices * scales > 1e-6
-    found = []
-    for k, row in enumerate(firm):
-        if over[k] > 0 or held[k]:
-            amount = _in_units(row, max(0, over[k]), bare.measures, used)
-            found.append(Relaxation(rule=row.name, amount=amount, plain=_plain(row, amount)))
-    return tuple(found)
+    amounts = {
+        row.name: _in_units(row, max(0, over[k]), bare.measures, used)
+        for k, row in enumerate(firm)
+        if over[k] > 0 or held[k]
+    }
+    if not amounts:
+        # The other rows can all be kept, so it is the least sizes that stand in the way.
+        for row in bare.problem.rows:
+            if row.kind is RowKind.ALL_OR_NOTHING:
+                part, _, _ = sums(row, bare.measures, used)
+                amounts[row.name] = row.limit - part if 0 < part < row.limit else 0
+    return tuple(
+        Relaxation(rule=row.name, amount=amounts[row.name], plain=_plain(row, amounts[row.name]))
+        for row in bare.problem.rows
+        if row.name in amounts
+    )
 
 
 def _in_units(row: Row, over: int, measures: list[str], used: Wholes) -> int:
     """*over*, an excess of weighted sums, as a change of the row's limit; rounded up."""
-    lines = slice(None) if row.groups is None else sorted(set(row.groups))
-    columns = slice(None) if row.options is None else sorted(set(row.options))
+    _, whole, jobs = sums(row, measures, used)
     match row.kind:
         case RowKind.SHARE_MOST | RowKind.SHARE_LEAST:
-            whole = int(used[measures.index(row.measure)][lines].sum())
+            unit = whole
         case RowKind.MEAN_LEAST | RowKind.MEAN_MOST:
-            whole = int(used[measures.index("requests")][lines][:, columns].sum())
+            unit = jobs
         case _:
-            whole = 1
-    return -(-over // max(whole, 1))
+            unit = 1
+    return -(-over // max(unit, 1))
 
 
 def _plain(row: Row, amount: int) -> str:
     if not amount:
         return f"{row.name} ({row.kind} {row.limit} {row.measure}) holds against the others"
-    floor = row.kind in (RowKind.LEAST, RowKind.SHARE_LEAST, RowKind.MEAN_LEAST)
-    limit = row.limit - amount if floor else row.limit + amount
+    lowered = row.kind in FLOORS or row.kind is RowKind.ALL_OR_NOTHING
+    limit = row.limit - amount if lowered else row.limit + amount
     return f"{row.name} would have to go from {row.limit} to {limit} {row.measure}"

@@ -3,16 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.domain.errors import Refused
 from scheduler.domain.plan import DEFERRED, PPM, Row, RowKind
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = [
     "BadProblem",
@@ -187,8 +184,3 @@ class Problem:
         return self.min_quality is None or (
             self.value(job=job, option=option) >= self.min_quality[job]
         )
-
-
-def rows_named(rows: "Sequence[Row]") -> dict[str, Row]:
-    """*rows* by name."""
-    return {row.name: row for row in rows}

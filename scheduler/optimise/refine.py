@@ -6,6 +6,7 @@ job's cuts kept apart) tells where the prices should be, within a trusted distan
 over all jobs then tells whether that was true.
 """
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -19,7 +20,8 @@ from scheduler.optimise.kernels import Floats, Wholes
 ROUNDS = 12
 MOVES_MOST = 600
 UNCLEAR_MOST = 2048
-DONE = 1e-9
+FAR = 10.0
+"""At this many jobs, squared, prices are first trusted to be off by no more than themselves."""
 
 
 def refine(
@@ -27,7 +29,9 @@ def refine(
 ) -> Point:
     """Prices at which the dual is least, or as near as *enough* (relative) and time allow."""
     size = max(abs(best.bound), 1e-300)
-    trusted = np.maximum(best.prices, 0.05 * size / scales)
+    # The more jobs there are, the nearer are prices already to where they should be.
+    near = min(1.0, FAR / np.sqrt(dual.columns.n))
+    trusted = near * np.maximum(best.prices, 0.05 * size / scales)
     count = 50 + 4 * dual.rows.count
     for _ in range(ROUNDS):
         if not timely():
@@ -41,6 +45,8 @@ def refine(
         gained = best.bound - point.bound
         if gained > 0.0:
             best = point
+        if gained > 0.9 * promised:
+            trusted = trusted * 3.0
         if gained < 0.5 * promised:
             # The jobs left out moved too: trust less, and look at more of them.
             trusted = trusted * 0.3
@@ -143,5 +149,5 @@ def _one_move_each(solver: pywraplp.Solver, shares: list[pywraplp.Variable], job
 
 def runs(job: Wholes) -> list[tuple[int, int]]:
     """Where each job's moves start and end, in a list sorted by job."""
-    starts = np.flatnonzero(np.diff(job, prepend=-1))
-    return list(zip(starts.tolist(), np.append(starts[1:], len(job)).tolist(), strict=True))
+    ends = [*np.flatnonzero(np.diff(job, prepend=-1)).tolist(), len(job)]
+    return list(itertools.pairwise(ends))

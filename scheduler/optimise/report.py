@@ -1,21 +1,17 @@
 """Rows after the solve: what is used, what is left, and what one more unit would buy."""
 
-import numpy as np
-
 from scheduler.domain.money import NUSD_PER_USD
 from scheduler.domain.plan import PPM, Row, RowKind
 from scheduler.optimise.kernels import Floats, Wholes
 from scheduler.optimise.problem import COST, Objective, Problem
 from scheduler.optimise.result import RowUse
-from scheduler.optimise.rows import Rows
+from scheduler.optimise.rows import FLOORS, Rows, sums
 
 GOODS = {
     Objective.VALUE: "of value",
     Objective.COST: "USD less cost",
     Objective.EARNINGS: "USD of earnings",
 }
-
-FLOORS = (RowKind.LEAST, RowKind.SHARE_LEAST, RowKind.MEAN_LEAST)
 
 
 def row_uses(
@@ -29,7 +25,7 @@ def row_uses(
 
 
 def _row_use(problem: Problem, row: Row, measures: list[str], price: float, used: Wholes) -> RowUse:
-    part, whole, jobs = _sums(row, measures, used)
+    part, whole, jobs = sums(row, measures, used)
     match row.kind:
         case RowKind.SHARE_MOST | RowKind.SHARE_LEAST:
             use, price = (PPM * part / whole if whole else 0.0), price * whole
@@ -52,15 +48,6 @@ def _row_use(problem: Problem, row: Row, measures: list[str], price: float, used
         price=price,
         plain=_plain(problem.objective, row, price),
     )
-
-
-def _sums(row: Row, measures: list[str], used: Wholes) -> tuple[int, int, int]:
-    """What counts for *row*: its own part, the whole over all options, and how many jobs."""
-    lines = slice(None) if row.groups is None else [g for g in set(row.groups) if g < used.shape[1]]
-    columns = slice(None) if row.options is None else sorted(set(row.options))
-    table = used[measures.index(row.measure)][lines]
-    jobs = used[measures.index("requests")][lines][:, columns].sum()
-    return int(table[:, columns].sum()), int(table.sum()), int(np.asarray(jobs))
 
 
 def _plain(objective: Objective, row: Row, price: float) -> str:

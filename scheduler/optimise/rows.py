@@ -20,6 +20,9 @@ EPS = float(np.finfo(np.float64).eps)
 Part = tuple[str, int, tuple[int, ...] | None]
 """A weighted sum: the measure, the weight of one unit, and the options that count."""
 
+FLOORS = (RowKind.LEAST, RowKind.SHARE_LEAST, RowKind.MEAN_LEAST)
+"""The kinds that ask for more, and so give way by a lower limit."""
+
 
 def parts_of(row: Row) -> tuple[list[Part], int]:
     """*row* as weighted sums, and the bound that they must stay below."""
@@ -155,3 +158,16 @@ class Rows:
         part = part[order]
         entries = np.stack([self.row[part], self.measure[part], part], axis=1)
         return begins.astype(np.int64), np.ascontiguousarray(entries, np.int64), part
+
+
+def sums(row: Row, measures: list[str], used: Wholes) -> tuple[int, int, int]:
+    """What *row* adds up to in *used* (measures, groups, options).
+
+    Its own part, the whole over all options, and how many jobs have one of its options.
+    """
+    groups = range(used.shape[1]) if row.groups is None else sorted(set(row.groups))
+    lines = [g for g in groups if 0 <= g < used.shape[1]]
+    options = slice(None) if row.options is None else sorted(set(row.options))
+    table = used[measures.index(row.measure)][lines]
+    jobs = used[measures.index(REQUESTS)][lines][:, options]
+    return int(table[:, options].sum()), int(table.sum()), int(jobs.sum())

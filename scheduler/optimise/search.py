@@ -16,7 +16,7 @@ from scheduler.optimise.kernels import Floats, Indices, Wholes
 from scheduler.optimise.refine import cheap_moves, refine, unclear
 from scheduler.optimise.rows import EPS, Rows
 
-ENOUGH = 1e-6
+ENOUGH = 5e-6
 """A gap that is not worth a linear program."""
 
 ROUNDS = 4
@@ -52,6 +52,7 @@ class Found:
         bound: no plan is worth more; minus infinity where there can be none.
         point: the best prices.
         used: (measures, groups, options) by the plan.
+        rounding: a difference between value and bound that is nothing but rounding.
     """
 
     rows: Rows
@@ -60,14 +61,20 @@ class Found:
     bound: float
     point: Point
     used: Wholes
+    rounding: float
 
     @property
     def gap(self) -> float:
         """How much better a plan could be, relative to the larger of value and bound."""
-        if self.plan is None:
-            return np.inf
-        size = max(abs(self.value), abs(self.bound), 1e-300)
-        return max(0.0, self.bound - self.value) / size
+        return relative_gap(self.value, self.bound, self.rounding)
+
+
+def relative_gap(value: float, bound: float, rounding: float) -> float:
+    """`bound - value` relative to the larger; zero where it is no more than *rounding*."""
+    if value == -np.inf:
+        return np.inf
+    missing = bound - value
+    return missing / max(abs(value), abs(bound)) if missing > rounding else 0.0
 
 
 class Search:
@@ -121,8 +128,10 @@ class Search:
         return self._found(best, bound)
 
     def _gap(self, bound: float) -> float:
-        size = max(abs(self._value), abs(bound), 1e-300)
-        return max(0.0, bound - self._value) / size if self._plan is not None else np.inf
+        return relative_gap(self._value, bound, self._rounding(bound))
+
+    def _rounding(self, bound: float) -> float:
+        return 4 * self.columns.rounding(abs(bound))
 
     def _offer(self, plan: Indices) -> None:
         """Take *plan* if it is better than the one in hand; it must keep every row."""
@@ -200,4 +209,5 @@ class Search:
             bound=bound,
             point=point,
             used=self._used,
+            rounding=self._rounding(bound) if np.isfinite(bound) else 0.0,
         )
