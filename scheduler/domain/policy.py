@@ -118,6 +118,9 @@ class WorkPolicy:
         tries_max: calls of one attempt (after failures that were surely not billed).
         tries_s: time limit of one attempt with all its waits.
         attempts_max: attempts of one job over all its offers, before it goes back to the queue.
+        job_attempts_max: attempts of one job in all; after so many it fails.
+        stop_s: how long a worker that is told to stop waits for calls in flight.
+        drain_s: how long one bell keeps a worker taking parcels.
         breaker_failures: failures in a row that rest an offer,
         breaker_rest_s: for this long.
     """
@@ -130,6 +133,9 @@ class WorkPolicy:
     tries_max: int = 4
     tries_s: float = 180.0
     attempts_max: int = 4
+    job_attempts_max: int = 20
+    stop_s: float = 20.0
+    drain_s: float = 300.0
     breaker_failures: int = 5
     breaker_rest_s: float = 30.0
 

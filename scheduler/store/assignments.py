@@ -1,6 +1,6 @@
 """What a leased parcel holds: its jobs with their options, what was tried, and the texts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
@@ -14,6 +14,7 @@ from scheduler.domain.work import Lease
 from scheduler.store.parcels import Leased
 from scheduler.store.tables.jobs import document, job
 from scheduler.store.tables.plans import decision
+from scheduler.store.tables.scopes import scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Assignment:
     """One job of a parcel, as its worker finds it.
 
     Attributes:
+        scope: the project's path, organisation/team/project.
         options: what the plan chose, then the next best.
         attempts: calls made for the job so far, under any plan.
         tried: those of them that were made under this plan.
@@ -40,6 +42,7 @@ class Assignment:
     key: str
     tenant_id: int
     project_id: int
+    scope: str
     plan_id: int
     task: Task
     params: dict[str, Any]
@@ -84,6 +87,7 @@ def read_assignments(conn: Connection, leased: Sequence[Leased]) -> list[Assignm
             job.c.key,
             job.c.tenant_id,
             job.c.project_id,
+            scope.c.path.label("scope"),
             job.c.parcel_id,
             job.c.plan_id,
             job.c.task,
@@ -107,6 +111,7 @@ def read_assignments(conn: Connection, leased: Sequence[Leased]) -> list[Assignm
             decision.c.quality_ppm,
             decision.c.alternatives,
         )
+        .join(scope, scope.c.id == job.c.project_id)
         .join(document, document.c.id == job.c.document_id)
         .join(decision, (decision.c.plan_id == job.c.plan_id) & (decision.c.job_id == job.c.id))
         .where(job.c.parcel_id.in_(by_parcel), job.c.state == JobState.PLANNED)
@@ -115,7 +120,7 @@ def read_assignments(conn: Connection, leased: Sequence[Leased]) -> list[Assignm
     return _with_history(conn, [(_assignment(row, by_parcel), row["deferrals"]) for row in rows])
 
 
-def read_sources(conn: Connection, document_ids: Sequence[int]) -> list[Source]:
+def read_sources(conn: Connection, document_ids: Collection[int]) -> list[Source]:
     """Where the texts of *document_ids* are."""
     rows = conn.execute(
         select(document.c.id, document.c.digest, document.c.body, document.c.path).where(
@@ -135,6 +140,7 @@ def _assignment(row: RowMapping, by_parcel: dict[int, Lease]) -> Assignment:
         key=row["key"],
         tenant_id=row["tenant_id"],
         project_id=row["project_id"],
+        scope=row["scope"],
         plan_id=row["plan_id"],
         task=Task(row["task"]),
         params=row["params"],

@@ -1,0 +1,200 @@
+"""The way to one offer in this process: who waits for it, and who is under way."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from scheduler.domain.policy import WorkPolicy
+from scheduler.store.calling import CalledOffer, Price
+from workers.breaking import Breakers
+from workers.calls import (
+    Adapter,
+    CallFailed,
+    OfferUnusable,
+    OutcomeUnknown,
+    ProviderDown,
+    RateLimited,
+)
+from workers.execute import lost, perform, unsent
+from workers.inhand import Noted, Outcome, Trouble
+from workers.pace import Pacer
+
+HOLD_AGAIN = timedelta(milliseconds=200)
+
+
+class Owner(Protocol):
+    """Whose call it is: told of its outcome."""
+
+    def returned(self, outcome: Outcome) -> None: ...
+
+
+@dataclass(slots=True)
+class InFlight:
+    """The calls under way in this process, over all offers."""
+
+    limit: int
+    count: int = 0
+
+
+class Channel:
+    """Calls to one offer: bounded, paced, and stopped while its breaker rests."""
+
+    def __init__(
+        self,
+        offer: CalledOffer,
+        *,
+        adapter: Adapter,
+        breakers: Breakers,
+        in_flight: InFlight,
+        clock: Callable[[], datetime],
+        policy: WorkPolicy,
+        pacer: Callable[[Callable[[], None]], Pacer],
+        hold: Callable[[float], None],
+        freed: Callable[[], None],
+    ) -> None:
+        """*clock* tells the database's time; *hold* asks all workers to wait for so many seconds.
+
+        *freed* is called when a place in *in_flight* has become free.
+        """
+        self.offer = offer
+        # How many calls this process may have under way: its share of the offer's concurrency.
+        self.share = offer.concurrency
+        self._adapter = adapter
+        self._breakers = breakers
+        self._in_flight = in_flight
+        self._clock = clock
+        self._policy = policy
+        self._pacer = pacer(self.pump)
+        self._hold = hold
+        self._freed = freed
+        self._held_until = clock()
+        self._waiting: deque[tuple[Noted, Price, Owner]] = deque()
+        self._under_way: dict[asyncio.Task[None], tuple[Noted, Owner]] = {}
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def resting(self) -> str | None:
+        """Why nothing may be sent now, for people; None where it may."""
+        breaker = self._breakers.now(self.offer.id, self._clock())
+        if breaker.allows(self._clock()):
+            return None
+        return f"{self.offer.name} rests after {breaker.failures} failures"
+
+    def put(self, noted: Noted, price: Price, owner: Owner) -> None:
+        """Make the call of *noted* when its turn comes; *owner* is told how it went."""
+        self._waiting.append((noted, price, owner))
+
+    def pump(self) -> None:
+        """Send what may be sent now."""
+        if not self._waiting:
+            return
+        if reason := self.resting():
+            self._turn_away(reason)
+            return
+        while self._waiting and self._has_room():
+            noted, price, owner = self._waiting[0]
+            if not self._pacer.try_pass(_tokens(noted), waiting=len(self._waiting)):
+                return
+            self._waiting.popleft()
+            task = asyncio.create_task(self._run(noted, price, owner))
+            self._under_way[task] = (noted, owner)
+            self._in_flight.count += 1
+
+    def withdraw(self, owner: Owner, reason: str) -> None:
+        """Give *owner* back those of its calls that have not been sent."""
+        kept: deque[tuple[Noted, Price, Owner]] = deque()
+        for one in self._waiting:
+            if one[2] is owner:
+                owner.returned(unsent(one[0], reason))
+            else:
+                kept.append(one)
+        self._waiting = kept
+
+    def abandon(self, owner: Owner, reason: str) -> None:
+        """Hear no more of those of *owner*'s calls that are under way: their outcome is unknown."""
+        for task, (noted, whose) in list(self._under_way.items()):
+            if whose is owner:
+                del self._under_way[task]
+                task.cancel()
+                self._in_flight.count -= 1
+                owner.returned(lost(noted, reason))
+
+    def _has_room(self) -> bool:
+        if self._in_flight.count >= self._in_flight.limit:
+            return False
+        # After a rest one call goes first: a crowd would find out the same at a higher price.
+        probing = self._breakers.is_probing(self.offer.id, self._clock())
+        return len(self._under_way) < (1 if probing else self.share)
+
+    def _turn_away(self, reason: str) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for noted, _, owner in waiting:
+            owner.returned(unsent(noted, reason, trouble=Trouble.UNAVAILABLE))
+
+    async def _run(self, noted: Noted, price: Price, owner: Owner) -> None:
+        outcome = await perform(
+            noted,
+            adapter=self._adapter,
+            model=self.offer.model,
+            price=price,
+            watch=self,
+            policy=self._policy,
+        )
+        task = asyncio.current_task()
+        assert task is not None
+        if self._under_way.pop(task, None) is None:
+            return
+        self._in_flight.count -= 1
+        if outcome.trouble is Trouble.LIMITED:
+            # Whoever asks to slow down, try after try, is not to be had at present.
+            self._breakers.failed(self.offer.id, outcome.error or "")
+        owner.returned(outcome)
+        self.pump()
+        self._freed()
+
+    def _wait(self, wait_s: float) -> None:
+        until = self._clock() + timedelta(seconds=wait_s)
+        # All that were under way are turned away alike; one of them says so to the others.
+        if until > self._held_until + HOLD_AGAIN:
+            self._held_until = until
+            self._pacer.drop()
+            self._hold(wait_s)
+
+    # What `execute.Watch` asks for.
+
+    def answered(self) -> None:
+        self._breakers.succeeded(self.offer.id)
+
+    def failed(self, error: CallFailed) -> None:
+        if isinstance(error, RateLimited):
+            self._wait(error.retry_after_s or 0.0)
+        elif isinstance(error, OfferUnusable):
+            # A person must mend it: no need to find that out five times.
+            for _ in range(self._policy.breaker_failures):
+                self._breakers.failed(self.offer.id, str(error))
+        elif isinstance(error, ProviderDown | OutcomeUnknown):
+            self._breakers.failed(self.offer.id, str(error))
+
+    def may_retry(self) -> bool:
+        return self.resting() is None
+
+    async def before_retry(self, noted: Noted) -> None:
+        await self._pacer.pass_one(_tokens(noted))
+
+    async def sleep(self, seconds: float) -> None:
+        # Whoever waits is not under way: others may use the place.
+        self._in_flight.count -= 1
+        self._freed()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._in_flight.count += 1
+
+
+def _tokens(noted: Noted) -> int:
+    return noted.option.input_tokens + noted.option.output_tokens

@@ -1,0 +1,198 @@
+"""One attempt: the call, its retries, and what its answer is worth."""
+
+import time
+from typing import Protocol
+
+import orjson
+import structlog
+
+from scheduler.domain.policy import WorkPolicy
+from scheduler.domain.work import AttemptState
+from scheduler.store.calling import Price
+from workers.calls import (
+    Adapter,
+    Answer,
+    Billed,
+    Call,
+    CallFailed,
+    CallRefused,
+    Finish,
+    OfferUnusable,
+    OutcomeUnknown,
+    RateLimited,
+)
+from workers.contracts import OutputInvalid, check
+from workers.inhand import Noted, Outcome, Trouble
+from workers.retrying import retrying, surely_unbilled
+
+LOG = structlog.get_logger()
+ERROR_CHARS_MAX = 500
+
+
+class Watch(Protocol):
+    """Who is told of every try of a call, and decides whether there is another."""
+
+    def answered(self) -> None: ...
+
+    def failed(self, error: CallFailed) -> None: ...
+
+    def may_retry(self) -> bool: ...
+
+    async def before_retry(self, noted: Noted) -> None: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+async def perform(
+    noted: Noted, *, adapter: Adapter, model: str, price: Price, watch: Watch, policy: WorkPolicy
+) -> Outcome:
+    """Make the call that *noted* announces; never raises but for being cancelled."""
+    call = Call(
+        model=model,
+        system=noted.system,
+        prompt=noted.prompt,
+        output_limit_tokens=noted.option.output_limit,
+        attempt_key=str(noted.id),
+        schema=noted.hand.job.params.get("schema"),
+    )
+    try:
+        answer = await _reach(noted, call, adapter, watch=watch, policy=policy)
+    except CallFailed as error:
+        return failed(noted, error)
+    except Exception as error:
+        # A fault of ours, in one call: it must not end the others, nor lose what it cost.
+        LOG.exception("a call broke", attempt=str(noted.id), offer=noted.option.offer_id)
+        return lost(noted, f"a fault of the worker's own ({type(error).__name__})")
+    return answered(noted, answer, price=price)
+
+
+async def _reach(
+    noted: Noted, call: Call, adapter: Adapter, *, watch: Watch, policy: WorkPolicy
+) -> Answer:
+    started = time.monotonic()
+    try:
+        return await _try(call, adapter, watch)
+    except CallFailed as error:
+        if policy.tries_max <= 1 or not (surely_unbilled(error) and watch.may_retry()):
+            raise
+        first = error
+    # Most calls succeed at once, and are spared the retrier; it starts from the first failure.
+    pending = [first]
+
+    async def once() -> Answer:
+        if pending:
+            raise pending.pop()
+        await watch.before_retry(noted)
+        return await _try(call, adapter, watch)
+
+    again = retrying(
+        tries=policy.tries_max,
+        seconds=policy.tries_s - (time.monotonic() - started),
+        sleep=watch.sleep,
+        retry=lambda error: surely_unbilled(error) and watch.may_retry(),
+    )
+    return await again(once)
+
+
+async def _try(call: Call, adapter: Adapter, watch: Watch) -> Answer:
+    try:
+        answer = await adapter.answer(call)
+    except CallFailed as error:
+        watch.failed(error)
+        raise
+    watch.answered()
+    return answer
+
+
+def answered(noted: Noted, answer: Answer, *, price: Price) -> Outcome:
+    """What *answer* is worth, and what it cost; unknown where its usage cannot be believed."""
+    usage = answer.usage
+    cost_nusd = None
+    if usage is not None:
+        cost_nusd = price.cost_nusd(
+            input_tokens=usage.input_tokens, output_tokens=usage.output_tokens
+        )
+    output, trouble, error = _worth(noted, answer)
+    if cost_nusd is None:
+        state = AttemptState.UNKNOWN
+        error = error or "its usage is missing, or cannot be"
+    else:
+        state = AttemptState.FAILED if trouble else AttemptState.SUCCEEDED
+    return Outcome(
+        noted=noted,
+        state=state,
+        cost_nusd=cost_nusd,
+        trouble=trouble,
+        error=error,
+        output=output,
+        input_tokens=usage.input_tokens if usage else None,
+        output_tokens=usage.output_tokens if usage else None,
+        finish=answer.finish,
+        served_model=answer.model,
+        request_id=answer.request_id or None,
+        seconds=answer.seconds,
+    )
+
+
+def _worth(noted: Noted, answer: Answer) -> tuple[bytes | None, Trouble | None, str | None]:
+    if answer.finish is Finish.REFUSAL:
+        return None, Trouble.REFUSED, "the model would not do this document"
+    if answer.finish is Finish.LENGTH:
+        # Half a summary reads like a whole one, and half a JSON value is none.
+        limit = noted.option.output_limit
+        return None, Trouble.BAD_OUTPUT, f"cut off at the limit of {limit} tokens"
+    params = noted.hand.job.params
+    try:
+        output = check(
+            noted.hand.job.task,
+            answer.text,
+            labels=params.get("labels", ()),
+            schema=params.get("schema"),
+        )
+    except OutputInvalid as error:
+        return None, Trouble.BAD_OUTPUT, str(error)
+    # Sorted: what the database keeps can be spelled the same again, and held against its digest.
+    return orjson.dumps(output, option=orjson.OPT_SORT_KEYS), None, None
+
+
+def failed(noted: Noted, error: CallFailed) -> Outcome:
+    """What a call that brought no answer came to: free of charge, or unknown."""
+    is_free = error.billed is Billed.NO
+    return Outcome(
+        noted=noted,
+        state=AttemptState.FAILED if is_free else AttemptState.UNKNOWN,
+        cost_nusd=0 if is_free else None,
+        trouble=_trouble(error),
+        error=str(error)[:ERROR_CHARS_MAX],
+        request_id=error.request_id or None,
+    )
+
+
+def _trouble(error: CallFailed) -> Trouble:
+    if isinstance(error, OfferUnusable):
+        return Trouble.UNUSABLE
+    if isinstance(error, CallRefused):
+        return Trouble.REFUSED
+    if isinstance(error, OutcomeUnknown):
+        return Trouble.LOST
+    if isinstance(error, RateLimited):
+        return Trouble.LIMITED
+    return Trouble.UNAVAILABLE
+
+
+def lost(noted: Noted, error: str) -> Outcome:
+    """A call that may have gone out, and of which nothing more will be heard."""
+    return Outcome(
+        noted=noted,
+        state=AttemptState.UNKNOWN,
+        cost_nusd=None,
+        trouble=Trouble.LOST,
+        error=error,
+    )
+
+
+def unsent(noted: Noted, error: str, *, trouble: Trouble = Trouble.UNSENT) -> Outcome:
+    """A call that was noted, and surely not made."""
+    return Outcome(
+        noted=noted, state=AttemptState.FAILED, cost_nusd=0, trouble=trouble, error=error
+    )

@@ -1,0 +1,260 @@
+"""The one transaction that settles finished calls and notes the next ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select
+
+from scheduler.domain.errors import Broken
+from scheduler.domain.ledger import EntryKind
+from scheduler.domain.work import Lease
+from scheduler.store.attempts import Started, end, start
+from scheduler.store.evidence import append
+from scheduler.store.ledger import Entry, book, grant
+from scheduler.store.parcels import finish, release, renew
+from scheduler.store.resolution import Resolution, resolve_late
+from scheduler.store.settlement import (
+    fill,
+    lock_jobs,
+    move_jobs,
+    write_outbox,
+    write_results,
+)
+from scheduler.store.tables.jobs import job
+from scheduler.store.tables.work import attempt
+from workers.inhand import InHand, Noted, Turn
+from workers.settle import (
+    CALL_FACTS,
+    Names,
+    Settlement,
+    Short,
+    granted,
+    overrun,
+    settlement,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Next:
+    """A call that is to be noted, and for which *asked_nusd* more are needed."""
+
+    hand: InHand
+    id: UUID
+    system: str
+    prompt: str
+    prompt_version: str
+    prompt_digest: bytes
+    asked_nusd: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What one flush is to do; any part may be empty.
+
+    Attributes:
+        leases: all that are held, and are to be renewed.
+        finished: those of them of which nothing is left once the turns are settled.
+        released: those that are given back with what is left of them.
+    """
+
+    leases: Sequence[Lease]
+    turns: Sequence[Turn] = ()
+    nexts: Sequence[Next] = ()
+    finished: Sequence[Lease] = ()
+    released: Sequence[Lease] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What every flush of a worker goes by.
+
+    Attributes:
+        worker: who holds the leases; *stream* is where its evidence goes.
+        topic: of the results' events.
+        names: of the offers, by id.
+    """
+
+    worker: str
+    stream: str
+    topic: str
+    lease: timedelta
+    wait_s: float
+    names: dict[int, Names]
+
+
+@dataclass(slots=True, kw_only=True)
+class Flushed:
+    """What a flush did, once it is committed.
+
+    Attributes:
+        at: the database's time.
+        standing: the leases that still are this worker's.
+        noted: the calls that may go out now, each with what was granted for it.
+        too_dear: those for which no budget had the money.
+    """
+
+    at: datetime
+    standing: set[Lease]
+    settled: Settlement
+    noted: list[tuple[Noted, int]] = field(default_factory=list)
+    too_dear: list[Next] = field(default_factory=list)
+
+
+def flush(conn: Connection, batch: Batch, house: House) -> Flushed:
+    """Do *batch* in the caller's transaction.
+
+    Locks are taken in one order: parcels, jobs, budgets, the evidence's head.  What belongs
+    to a lease that was lost is left out; its bills are for `post_late`.
+    """
+    at = conn.execute(select(func.now())).scalar_one()
+    standing = renew(conn, batch.leases, lease=house.lease)
+    turns = [turn for turn in batch.turns if turn.hand.job.lease in standing]
+    nexts = [one for one in batch.nexts if one.hand.job.lease in standing]
+    settled = settlement(turns, names=house.names, at=at.isoformat(), wait_s=house.wait_s)
+    flushed = Flushed(at=at, standing=standing, settled=settled)
+    finish(conn, [lease for lease in batch.finished if lease in standing])
+    release(conn, [lease for lease in batch.released if lease in standing])
+    _settle_jobs(conn, settled, house)
+    for_shorts, for_nexts = _ask(conn, settled.shorts, nexts)
+    entries = _note(conn, nexts, for_nexts, flushed)
+    for short, is_granted in zip(settled.shorts, for_shorts, strict=True):
+        entries += granted(short) if is_granted else overrun(short)
+    book(conn, settled.entries + entries)
+    _prove(conn, settled, house)
+    return flushed
+
+
+def post_late(conn: Connection, turns: Sequence[Turn], *, by: str) -> int:
+    """Post the known bills of *turns*, whose leases were lost; in a transaction of its own.
+
+    Their answers are dropped: the parcel is another worker's, which will have them anew.
+    """
+    bills = [turn.outcome for turn in turns if turn.outcome and turn.outcome.cost_nusd is not None]
+    return resolve_late(
+        conn,
+        [
+            Resolution(
+                attempt_id=outcome.noted.id,
+                cost_nusd=outcome.cost_nusd or 0,
+                input_tokens=outcome.input_tokens,
+                output_tokens=outcome.output_tokens,
+            )
+            for outcome in bills
+        ],
+        by=by,
+    )
+
+
+def was_done(conn: Connection, batch: Batch) -> bool:
+    """Whether *batch*, whose commit was never confirmed, is in the database after all."""
+    if batch.nexts:
+        # Some may have been too dear, and one is enough.
+        ids = [one.id for one in batch.nexts]
+        if conn.execute(select(attempt.c.id).where(attempt.c.id.in_(ids)).limit(1)).first():
+            return True
+    for turn in batch.turns[:1]:
+        if turn.outcome is not None:
+            state = conn.execute(
+                select(attempt.c.state).where(attempt.c.id == turn.outcome.noted.id)
+            ).scalar_one()
+            return bool(state != "started")
+        parcel_id = conn.execute(
+            select(job.c.parcel_id).where(job.c.id == turn.hand.job.job_id)
+        ).scalar_one()
+        return parcel_id != turn.hand.job.lease.parcel_id
+    return False
+
+
+def _settle_jobs(conn: Connection, settled: Settlement, house: House) -> None:
+    move_jobs(conn, settled.moves)
+    ended = end(conn, settled.ended)
+    if ended != len(settled.ended):
+        raise Broken(f"{len(settled.ended) - ended} attempts were ended by somebody else")
+    write_results(conn, settled.results)
+    write_outbox(conn, topic=house.topic, messages=settled.messages)
+
+
+def _ask(
+    conn: Connection, shorts: Sequence[Short], nexts: Sequence[Next]
+) -> tuple[list[bool], list[bool]]:
+    """Which bills' excess, and which calls to come, the budgets have the money for.
+
+    The first to lock budgets in a flush, so the jobs that may get more are locked before.
+    """
+    asking = [one for one in nexts if one.asked_nusd]
+    lock_jobs(conn, [one.hand.job.job_id for one in asking])
+    asks = [(short.outcome.noted.hand.job, short.amount_nusd) for short in shorts]
+    asks += [(one.hand.job, one.asked_nusd) for one in asking]
+    answers = grant(conn, [(job.project_id, job.booked_on, nusd) for job, nusd in asks])
+    for_nexts = iter(answers[len(shorts) :])
+    return answers[: len(shorts)], [not one.asked_nusd or next(for_nexts) for one in nexts]
+
+
+def _note(
+    conn: Connection, nexts: Sequence[Next], answers: Sequence[bool], flushed: Flushed
+) -> list[Entry]:
+    """Write down the calls that may go out; the entries of what was granted for them."""
+    entries = []
+    for one, may_go in zip(nexts, answers, strict=True):
+        if not may_go:
+            flushed.too_dear.append(one)
+            continue
+        flushed.noted.append((_noted(one, at=flushed.at), one.asked_nusd))
+        if one.asked_nusd:
+            entries.append(_reservation(one))
+    fill(conn, {noted.hand.job.job_id: nusd for noted, nusd in flushed.noted if nusd})
+    start(conn, [_started(noted) for noted, _ in flushed.noted])
+    return entries
+
+
+def _noted(one: Next, *, at: datetime) -> Noted:
+    return Noted(
+        id=one.id,
+        started_at=at,
+        hand=one.hand,
+        option=one.hand.option,
+        system=one.system,
+        prompt=one.prompt,
+        prompt_version=one.prompt_version,
+        prompt_digest=one.prompt_digest,
+    )
+
+
+def _started(noted: Noted) -> Started:
+    job = noted.hand.job
+    return Started(
+        id=noted.id,
+        started_at=noted.started_at,
+        job_id=job.job_id,
+        parcel_id=job.lease.parcel_id,
+        fence=job.lease.attempt,
+        ordinal=noted.hand.attempts + 1,
+        offer_id=noted.option.offer_id,
+        price_id=noted.option.price_id,
+        reduction=noted.option.reduction,
+        prompt=noted.prompt_version,
+        reserved_nusd=noted.option.reserved_nusd,
+        booked_on=job.booked_on,
+    )
+
+
+def _reservation(one: Next) -> Entry:
+    job = one.hand.job
+    return Entry(
+        kind=EntryKind.RESERVATION,
+        amount_nusd=one.asked_nusd,
+        tenant_id=job.tenant_id,
+        project_id=job.project_id,
+        booked_on=job.booked_on,
+        job_id=job.job_id,
+        plan_id=job.plan_id,
+        offer_id=one.hand.option.offer_id,
+    )
+
+
+def _prove(conn: Connection, settled: Settlement, house: House) -> None:
+    if settled.calls:
+        body = {"facts": CALL_FACTS, "calls": settled.calls, "worker": house.worker}
+        append(conn, stream=house.stream, kind="calls", bodies=[body])

@@ -1,0 +1,88 @@
+"""Keeps an offer's calls under the rate limit that all workers share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from scheduler.store.pace import Limit
+
+SLICE_S = 0.5
+"""How much of an offer's time is taken at once: one statement for that many calls."""
+
+Take = Callable[[int, int], Awaitable[float]]
+"""Takes a slice for (requests, tokens) from all workers' line; seconds until it begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """How many calls, with how many tokens in all, are asked for at once."""
+
+    requests: int
+    tokens: int
+
+
+def slice_for(limit: Limit, *, waiting: int, tokens_each: int) -> Slice:
+    """What to take for *waiting* calls: no more than they need, nor than `SLICE_S` lets through.
+
+    One call is always taken, however long its place on the line.
+    """
+    by_requests = int(limit.requests_per_minute * SLICE_S / 60)
+    by_tokens = int(limit.tokens_per_minute * SLICE_S / 60) // max(tokens_each, 1)
+    requests = max(1, min(waiting, by_requests, by_tokens))
+    return Slice(requests=requests, tokens=requests * tokens_each)
+
+
+class Pacer:
+    """One offer's allowance in this process: used up here, filled from the shared line.
+
+    *then* is called whenever there may be more; it must not block.
+    """
+
+    def __init__(
+        self,
+        limit: Limit,
+        *,
+        take: Take,
+        then: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._limit = limit
+        self._take = take
+        self._then = then
+        self._sleep = sleep
+        self._requests = 0
+        self._tokens = 0
+        self._filling: asyncio.Task[None] | None = None
+
+    def try_pass(self, tokens: int, *, waiting: int) -> bool:
+        """Whether a call with *tokens* may go out now; if not, more is asked for.
+
+        *waiting* is how many calls, this one included, will want to.
+        """
+        if self._requests >= 1 and self._tokens >= tokens:
+            self._requests -= 1
+            self._tokens -= tokens
+            return True
+        if self._filling is None:
+            self._filling = asyncio.create_task(self._fill(tokens, waiting))
+        return False
+
+    def drop(self) -> None:
+        """Forget what is left of the slice: the provider wants no more calls now."""
+        self._requests = self._tokens = 0
+
+    async def pass_one(self, tokens: int) -> None:
+        """Wait until one more call with *tokens* may go out: a call that is tried again."""
+        await self._sleep(await self._take(1, tokens))
+
+    async def _fill(self, tokens: int, waiting: int) -> None:
+        more = slice_for(self._limit, waiting=waiting, tokens_each=tokens)
+        try:
+            wait_s = await self._take(more.requests, more.tokens)
+            if wait_s > 0:
+                await self._sleep(wait_s)
+            # What is left of the slice before is not carried over: it is of the past.
+            self._requests, self._tokens = more.requests, more.tokens
+        finally:
+            self._filling = None
+        self._then()

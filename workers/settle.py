@@ -1,0 +1,295 @@
+"""What many finished calls come to: how jobs move, what is booked, and what is proved.
+
+Pure: it is worked out before the transaction, in plain numbers, and written in one go.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from scheduler.domain.job import JobState
+from scheduler.domain.ledger import EntryKind
+from scheduler.domain.money import NUSD_PER_USD
+from scheduler.domain.purse import Purse
+from scheduler.store.attempts import Ended
+from scheduler.store.ledger import Entry
+from scheduler.store.settlement import JobMove, Result
+from workers.inhand import InHand, Outcome, Turn
+
+CALL_FACTS = (
+    "attempt",
+    "job",
+    "offer",
+    "price",
+    "prompt",
+    "prompt_digest",
+    "reduction",
+    "state",
+    "cost_nusd",
+    "input_tokens",
+    "output_tokens",
+    "finish",
+    "model",
+    "request_id",
+    "output_digest",
+)
+"""What the evidence keeps of every call, in the order of its rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Short:
+    """A bill beyond what its job had set aside: asked of the budgets, or else an overrun."""
+
+    outcome: Outcome
+    kind: EntryKind
+    amount_nusd: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Settlement:
+    """What a flush writes, each list for one table; *purses* are the hands' afterwards."""
+
+    moves: list[JobMove] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    shorts: list[Short] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    messages: list[tuple[str, str]] = field(default_factory=list)
+    calls: list[list[Any]] = field(default_factory=list)
+    purses: list[tuple[InHand, Purse]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What people call an offer and its provider."""
+
+    offer: str
+    provider: str
+
+
+def settlement(
+    turns: Iterable[Turn], *, names: dict[int, Names], at: str, wait_s: float
+) -> Settlement:
+    """What *turns* (one per job) come to.
+
+    *at* (ISO 8601) is when, for the results' messages; *wait_s* is how long a job that is
+    given back waits before it is planned again.
+    """
+    book = Settlement()
+    for turn in turns:
+        _settle(book, turn, names=names, at=at, wait_s=wait_s)
+    return book
+
+
+def purse_after(hand: InHand, outcome: Outcome | None) -> Purse:
+    """*hand*'s purse once *outcome* is settled, whatever becomes of the job."""
+    if outcome is None:
+        return hand.purse
+    if outcome.cost_nusd is None:
+        return hand.purse.holding(outcome.noted.option.reserved_nusd)
+    return hand.purse.billed(outcome.cost_nusd)[0]
+
+
+def granted(short: Short) -> list[Entry]:
+    """The entries of a bill for whose excess a budget had the money."""
+    return [
+        _entry(short.outcome, EntryKind.RESERVATION, short.amount_nusd),
+        _entry(short.outcome, short.kind, short.amount_nusd),
+    ]
+
+
+def overrun(short: Short) -> list[Entry]:
+    """The entry of a bill whose excess no budget had."""
+    return [_entry(short.outcome, EntryKind.OVERRUN, short.amount_nusd)]
+
+
+def usd(amount_nusd: int) -> str:
+    """*amount_nusd* in USD: an exact decimal, without exponent or needless zeros.
+
+    >>> usd(270_000), usd(2_000_000_000)
+    ('0.00027', '2')
+    """
+    whole, fraction = divmod(amount_nusd, NUSD_PER_USD)
+    return f"{whole}.{fraction:09d}".rstrip("0").rstrip(".")
+
+
+def _settle(
+    book: Settlement, turn: Turn, *, names: dict[int, Names], at: str, wait_s: float
+) -> None:
+    hand, outcome, state = turn.hand, turn.outcome, turn.verdict.state
+    before, after = hand.purse, purse_after(hand, outcome)
+    if outcome is not None:
+        _bill(book, outcome, is_result=state is JobState.DONE)
+    over = state is not JobState.PLANNED
+    if over and after.free_nusd:
+        book.entries.append(_release(hand, after.free_nusd))
+    held_nusd = after.held_nusd - before.held_nusd
+    left_nusd = 0 if over else after.free_nusd
+    if over or after != before:
+        book.moves.append(
+            JobMove(
+                job_id=hand.job.job_id,
+                parcel_id=hand.job.lease.parcel_id,
+                state=state,
+                free_nusd=before.free_nusd,
+                used_nusd=before.free_nusd - left_nusd - held_nusd,
+                held_nusd=held_nusd,
+                spent_nusd=after.spent_nusd - before.spent_nusd,
+                reason=turn.verdict.reason,
+                wait_s=wait_s,
+            )
+        )
+    if state in (JobState.DONE, JobState.FAILED):
+        _publish(book, turn, after, names=names, at=at)
+    book.purses.append((hand, after))
+
+
+def _bill(book: Settlement, outcome: Outcome, *, is_result: bool) -> None:
+    noted = outcome.noted
+    book.ended.append(
+        Ended(
+            id=noted.id,
+            started_at=noted.started_at,
+            state=outcome.state,
+            cost_nusd=outcome.cost_nusd,
+            input_tokens=outcome.input_tokens,
+            output_tokens=outcome.output_tokens,
+            finish=outcome.finish,
+            served_model=outcome.served_model,
+            request_id=outcome.request_id,
+            error=_error(outcome),
+            seconds=outcome.seconds,
+        )
+    )
+    book.calls.append(_facts(outcome))
+    if not outcome.cost_nusd:
+        return
+    kind = EntryKind.POSTING if is_result else EntryKind.WASTE
+    short_nusd = noted.hand.purse.billed(outcome.cost_nusd)[1]
+    if paid_nusd := outcome.cost_nusd - short_nusd:
+        book.entries.append(_entry(outcome, kind, paid_nusd))
+    if short_nusd:
+        book.shorts.append(Short(outcome=outcome, kind=kind, amount_nusd=short_nusd))
+
+
+def _error(outcome: Outcome) -> str | None:
+    if outcome.trouble is None:
+        return outcome.error
+    return f"{outcome.trouble}: {outcome.error or ''}".rstrip(": ")
+
+
+def _facts(outcome: Outcome) -> list[Any]:
+    """One row of `CALL_FACTS`."""
+    noted = outcome.noted
+    seal = hashlib.sha256(outcome.output).hexdigest() if outcome.output is not None else None
+    return [
+        str(noted.id),
+        noted.hand.job.job_id,
+        noted.option.offer_id,
+        noted.option.price_id,
+        noted.prompt_version,
+        noted.prompt_digest.hex(),
+        noted.option.reduction,
+        outcome.state,
+        outcome.cost_nusd,
+        outcome.input_tokens,
+        outcome.output_tokens,
+        outcome.finish,
+        outcome.served_model,
+        outcome.request_id,
+        seal,
+    ]
+
+
+def _entry(outcome: Outcome, kind: EntryKind, amount_nusd: int) -> Entry:
+    job = outcome.noted.hand.job
+    return Entry(
+        kind=kind,
+        amount_nusd=amount_nusd,
+        tenant_id=job.tenant_id,
+        project_id=job.project_id,
+        booked_on=job.booked_on,
+        job_id=job.job_id,
+        plan_id=job.plan_id,
+        attempt_id=outcome.noted.id,
+        offer_id=outcome.noted.option.offer_id,
+    )
+
+
+def _release(hand: InHand, amount_nusd: int) -> Entry:
+    return Entry(
+        kind=EntryKind.RELEASE,
+        amount_nusd=amount_nusd,
+        tenant_id=hand.job.tenant_id,
+        project_id=hand.job.project_id,
+        booked_on=hand.job.booked_on,
+        job_id=hand.job.job_id,
+        plan_id=hand.job.plan_id,
+    )
+
+
+def _publish(
+    book: Settlement, turn: Turn, purse: Purse, *, names: dict[int, Names], at: str
+) -> None:
+    hand, verdict = turn.hand, turn.verdict
+    answer = turn.outcome if verdict.state is JobState.DONE else None
+    output = answer.output if answer else None
+    reason = verdict.reason if answer is None else None
+    option = answer.noted.option if answer else None
+    book.results.append(
+        Result(
+            job_id=hand.job.job_id,
+            tenant_id=hand.job.tenant_id,
+            status=verdict.state,
+            output=output.decode() if output is not None else None,
+            reason=reason,
+            attempt_id=answer.noted.id if answer else None,
+            offer_id=option.offer_id if option else None,
+            reduction=option.reduction if option else None,
+            cost_nusd=purse.spent_nusd,
+            quality_ppm=option.quality_ppm if option else None,
+            digest=hashlib.sha256(output or (reason or "").encode()).digest(),
+        )
+    )
+    message = _message(hand, answer, verdict.state, reason, purse, names=names, at=at)
+    book.messages.append((hand.job.key, message))
+
+
+def _message(
+    hand: InHand,
+    answer: Outcome | None,
+    state: JobState,
+    reason: str | None,
+    purse: Purse,
+    *,
+    names: dict[int, Names],
+    at: str,
+) -> str:
+    """The event on `documents.results`; its fields are described in docs/work.md."""
+    option = answer.noted.option if answer else None
+    called = names[option.offer_id] if option else None
+    body = {
+        "job_id": hand.job.key,
+        "scope": hand.job.scope,
+        "task": hand.job.task,
+        "status": state,
+        "reason": reason,
+        "provider": called.provider if called else None,
+        "model": answer.served_model if answer else None,
+        "offer": called.offer if called else None,
+        "reduction": option.reduction if option else None,
+        "cost_usd": usd(purse.spent_nusd),
+        "cost_unknown_usd": usd(purse.held_nusd),
+        "input_tokens": answer.input_tokens if answer else None,
+        "output_tokens": answer.output_tokens if answer else None,
+        "quality_predicted": option.quality_ppm / 1_000_000 if option else None,
+        "attempts": hand.attempts,
+        "tags": hand.job.tags,
+        "plan_id": hand.job.plan_id,
+        "finished_at": at,
+        "output": orjson.Fragment(answer.output) if answer and answer.output else None,
+    }
+    return orjson.dumps(body).decode()
