@@ -9,6 +9,7 @@ killed is adopted by the next command, and stopped by it.
 import fcntl
 import os
 import pwd
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -205,7 +206,7 @@ class _Cluster:
         self._give(making)
         # The built-in locale sorts alike on every machine; the C library's changes with its
         # version and would leave indexes in an order that the server no longer follows.
-        self._run(
+        self._must_run(
             "initdb", f"--pgdata={making}", f"--username={SUPERUSER}", "--auth=trust",
             "--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
             "--locale=C", "--no-instructions",
@@ -232,14 +233,15 @@ class _Cluster:
         only_us = {
             "listen_addresses": "",
             "port": str(PORT),
-            "unix_socket_directories": str(sockets),
+            "unix_socket_directories": f'"{sockets}"',  # quoted: it is a list
             "unix_socket_permissions": "0700",
         }
         options = " ".join(
-            f"-c '{name}={value}'" for name, value in {**settings, **only_us}.items()
+            f"-c {shlex.quote(f'{name}={value}')}"
+            for name, value in {**settings, **only_us}.items()
         )
         self._open_log()
-        self._run(
+        self._must_run(
             "pg_ctl", "start", "--wait", f"--timeout={wait_s}", f"--pgdata={self.data}",
             f"--log={self.log}", f"--options={options}",
         )  # fmt: skip
@@ -263,6 +265,7 @@ class _Cluster:
         self, sockets: Path, *, wait_s: int, sleep: Callable[[float], None]
     ) -> None:
         """Wait until the server takes connections, and create `apportion` if it is missing."""
+        said = ""
         for _ in range(wait_s * 10):
             try:
                 conn = psycopg.connect(_server(sockets), autocommit=True)
@@ -293,7 +296,13 @@ class _Cluster:
         if self.account:
             give(path, to=self.account, programs=PROGRAMS)
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _must_run(self, program: str, *arguments: str) -> None:
+        succeeded, said = self._run(program, *arguments)
+        if not succeeded:
+            raise PostgresNotStarted(data=self.data, said=self._why(said))
+
+    def _run(self, program: str, *arguments: str) -> tuple[bool, bytes]:
+        """Run one of the wheel's programs as the server's user; did it succeed, what it said."""
         user, group, groups = identity(self.account)
         # A file, not a pipe: the server inherits it and would keep a pipe open for ever.  A
         # session of its own: Ctrl-C at the terminal is for the command, not for the server.
@@ -312,9 +321,7 @@ class _Cluster:
                 extra_groups=groups,
             )
             output.seek(0)
-            said = output.read()
-        if done.returncode != 0:
-            raise PostgresNotStarted(data=self.data, said=self._why(said))
+            return done.returncode == 0, output.read()
 
     def _why(self, said: bytes) -> str:
         log = self.log.read_bytes()[-2_000:] if self.log.exists() else b""

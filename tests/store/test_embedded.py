@@ -211,6 +211,11 @@ def test_a_home_too_deep_for_a_socket_has_it_elsewhere(home: Path) -> None:
     assert not sockets.exists()
 
 
+def test_a_home_may_have_any_name(home: Path) -> None:
+    with embedded.start(home / "Ann's data, and more") as server, connect(server.url) as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
 def test_the_settings_of_a_person_for_another_postgres_do_not_count(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
