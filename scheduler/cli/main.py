@@ -14,6 +14,7 @@ COMMANDS = {
     "intake": "scheduler.cli.intake",
     "migrate": "scheduler.cli.migrate",
     "offers": "scheduler.cli.offers",
+    "plan": "scheduler.cli.plan",
     "report": "scheduler.cli.report",
     "results": "scheduler.cli.results",
     "sandbox": "scheduler.cli.sandbox",

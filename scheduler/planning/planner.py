@@ -1,6 +1,7 @@
 """Plans windows: read, estimate, solve, check, write; one planner at a time."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import Connection, Engine
 
 from scheduler.domain.errors import Broken, Overtaken, Unavailable
 from scheduler.domain.evidence import canonical
+from scheduler.domain.listing import Listing
 from scheduler.domain.policy import Policy
 from scheduler.optimise.result import Result, Status
 from scheduler.optimise.solve import solve
@@ -21,10 +23,11 @@ from scheduler.planning.estimates import Estimators, load_estimators
 from scheduler.planning.night import next_night
 from scheduler.planning.outcome import PlanOutcome, outcome_of
 from scheduler.planning.problem import Case, make_case
-from scheduler.planning.reading import read
+from scheduler.planning.reading import Reading, read
 from scheduler.planning.window import Span, WindowKind, span
 from scheduler.store.connect import snapshot
 from scheduler.store.locks import Duty, on_duty
+from scheduler.store.offers import sync_catalog
 
 logger = structlog.get_logger(__name__)
 
@@ -71,10 +74,26 @@ def plan_window(
 
 
 def dry_run(
-    engine: Engine, *, kind: WindowKind, now: datetime, policy: Policy
+    engine: Engine,
+    *,
+    kind: WindowKind,
+    now: datetime,
+    policy: Policy,
+    listings: Sequence[Listing] | None = None,
 ) -> PlanOutcome | None:
-    """The plan that `plan_window` would make; nothing is written, and no planner is disturbed."""
-    draft = _draft(engine, kind=kind, now=now, policy=policy)
+    """The plan that `plan_window` would make; nothing is written, and no planner is disturbed.
+
+    *listings*, where they are given, stand for the catalog as the service knows it.
+    """
+    wanted = span(kind, policy.plan, now)
+    with engine.connect() as conn:
+        conn = conn.execution_options(isolation_level="REPEATABLE READ")
+        with conn.begin() as never:
+            if listings is not None:
+                sync_catalog(conn, listings)
+            reading = read(conn, wanted, now=now)
+            never.rollback()
+    draft = _draft(reading, kind=kind, wanted=wanted, now=now, policy=policy)
     return None if draft is None else outcome_of(draft, plan_id=None)
 
 
@@ -87,8 +106,12 @@ def _plan(
     policy: Policy,
     results_topic: str,
 ) -> PlanOutcome | None:
+    wanted = span(kind, policy.plan, now)
     for left in reversed(range(policy.plan.solve_tries)):
-        draft = _draft(engine, kind=kind, now=now, policy=policy)
+        # No transaction is open while the plan is made.
+        with snapshot(engine) as conn:
+            reading = read(conn, wanted, now=now)
+        draft = _draft(reading, kind=kind, wanted=wanted, now=now, policy=policy)
         if draft is None:
             return None
         try:
@@ -102,11 +125,10 @@ def _plan(
     raise AssertionError("a window is tried at least once")
 
 
-def _draft(engine: Engine, *, kind: WindowKind, now: datetime, policy: Policy) -> Draft | None:
-    """A checked plan for the window as it is; no transaction is open while it is solved."""
-    wanted = span(kind, policy.plan, now)
-    with snapshot(engine) as conn:
-        reading = read(conn, wanted, now=now)
+def _draft(
+    reading: Reading, *, kind: WindowKind, wanted: Span, now: datetime, policy: Policy
+) -> Draft | None:
+    """A checked plan for what was read; None where that has no jobs."""
     if not reading.window.jobs:
         return None
     estimators = load_estimators({one.kind: one.body for one in reading.estimators})

@@ -1,0 +1,125 @@
+"""The planner as a process: looks at the queue, closes windows, waits out what fails."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+import structlog
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from scheduler.domain.errors import Overtaken, Unavailable
+from scheduler.domain.policy import Policy
+from scheduler.planning.night import next_night
+from scheduler.planning.outcome import PlanOutcome
+from scheduler.planning.planner import PlannerBusy, plan_window
+from scheduler.planning.reading import requests_left
+from scheduler.planning.window import closed_window
+from scheduler.store.offers import plan_offers
+from scheduler.store.parcels_made import undone_work
+from scheduler.store.waking import bring_forward, latest_change, wake
+
+logger = structlog.get_logger(__name__)
+
+TIDY_S = 30.0
+"""How often jobs for the night are looked at whose deadline comes first."""
+WAIT_MOST_S = 30.0
+
+
+@dataclass(slots=True)
+class Look:
+    """What the loop remembers between two looks at the queue; nothing is lost with it.
+
+    Attributes:
+        woken: up to when changes of budgets and offers were followed.
+        tidied: when the nightly jobs were last looked through.
+    """
+
+    woken: datetime | None = field(default=None)
+    tidied: datetime | None = field(default=None)
+
+
+def run(
+    engine: Engine,
+    *,
+    policy: Policy,
+    results_topic: str,
+    stop: Event,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> None:
+    """Plan windows as they close, until *stop* is set.  Blocks.
+
+    Any number of processes may run this: whoever finds a closed window first plans it, and
+    the others find it planned.
+
+    Raises:
+        BadNight: the policy's crontab cannot be read.
+        Broken: an invariant does not hold; a person must look.
+    """
+    look = Look()
+    wait_s = policy.plan.poll_s
+    while not stop.is_set():
+        try:
+            outcome = step(
+                engine, look, now=clock(), policy=policy, results_topic=results_topic
+            )
+            wait_s = policy.plan.poll_s
+        except (OperationalError, Unavailable, Overtaken) as trouble:
+            # psycopg's message has no password, but may have many lines.
+            said = str(getattr(trouble, "orig", trouble)).partition("\n")[0]
+            logger.warning("planner waits", reason=said, wait_s=wait_s)
+            outcome, wait_s = None, min(max(wait_s, policy.plan.poll_s) * 2, WAIT_MOST_S)
+        if outcome is None:
+            stop.wait(wait_s)
+
+
+def step(
+    engine: Engine, look: Look, *, now: datetime, policy: Policy, results_topic: str
+) -> PlanOutcome | None:
+    """Plan one window if one is closed at *now*; what it came to."""
+    with engine.begin() as conn:
+        _follow_changes(conn, look, now=now, policy=policy)
+        left = requests_left(
+            plan_offers(conn), undone_work(conn), horizon_s=policy.plan.horizon_s
+        )
+        kind = closed_window(conn, policy=policy.plan, now=now, room=left)
+    if kind is None:
+        return None
+    try:
+        outcome = plan_window(
+            engine, kind=kind, now=now, policy=policy, results_topic=results_topic, wait_s=0
+        )
+    except PlannerBusy:
+        # Another process closed the same window, and has it in hand.
+        return None
+    if outcome is not None:
+        _tell(outcome)
+    return outcome
+
+
+def _follow_changes(conn: Connection, look: Look, *, now: datetime, policy: Policy) -> None:
+    latest = latest_change(conn, now=now)
+    if latest is not None and (look.woken is None or latest > look.woken):
+        if woken := wake(conn, now=now):
+            logger.info("jobs woken", jobs=woken, why="a budget or an offer changed")
+        look.woken = latest
+    if look.tidied is None or now >= look.tidied + timedelta(seconds=TIDY_S):
+        if forward := bring_forward(conn, night=next_night(policy.plan, now)):
+            logger.info("jobs brought forward", jobs=forward, why="due before the next night")
+        look.tidied = now
+
+
+def _tell(outcome: PlanOutcome) -> None:
+    logger.info(
+        "planned",
+        plan=outcome.plan_id,
+        window=outcome.kind,
+        jobs=outcome.jobs,
+        planned=outcome.planned,
+        deferred=outcome.deferred,
+        failed=outcome.failed,
+        reserved_nusd=outcome.reserved_nusd,
+        gap=outcome.gap,
+        solve_s=round(outcome.solve_s, 3),
+    )
