@@ -249,7 +249,8 @@ class _Cluster:
 
     def _socket_directory(self) -> Path:
         socket = os.fsencode(self.data / SOCKET)
-        if len(socket) <= SOCKET_PATH_LIMIT_BYTES:
+        # Clients take a comma for the end of one of several hosts.
+        if len(socket) <= SOCKET_PATH_LIMIT_BYTES and b"," not in socket:
             return self.data
         elsewhere = Path(tempfile.mkdtemp(prefix="apportion-"))
         self._give(elsewhere)
