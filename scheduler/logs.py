@@ -21,6 +21,9 @@ SECRET_VARIABLE = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD)$")
 SHORTEST_SECRET = 6
 """Shorter values are not looked for: they would be found inside ordinary words."""
 
+CHATTY = ("alembic", "kafka")
+"""Libraries whose every step is an INFO; theirs are shown from WARNING, or with DEBUG."""
+
 _URL_PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/]+(?=@)")
 _HEADER = re.compile(
     r"(?i)\b((?:proxy-)?authorization|x-api-key|x-goog-api-key|api-key)"
@@ -127,6 +130,9 @@ def configure(
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
+    for library in CHATTY:
+        quiet = max(root.level, logging.WARNING)
+        logging.getLogger(library).setLevel(root.level if root.level <= logging.DEBUG else quiet)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

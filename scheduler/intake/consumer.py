@@ -35,6 +35,9 @@ CONFIG: Mapping[str, Any] = {
     "fetch_max_bytes": 33_554_432,
     "max_partition_fetch_bytes": 8_388_608,
     "fetch_max_wait_ms": 100,
+    # A consumer that died is missed, and its partitions given to others, after this.
+    "session_timeout_ms": 10_000,
+    "heartbeat_interval_ms": 2_000,
     "metadata_max_age_ms": 30_000,
     "bootstrap_timeout_ms": 10_000,
     "metrics_enabled": False,
