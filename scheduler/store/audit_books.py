@@ -21,7 +21,7 @@ class Disagreement:
 # In all of them: one row for each disagreement, as `where_` and `what`.
 _JOBS = text("""
     WITH booked AS (
-        SELECT job_id,
+        SELECT job_id, min(project_id) AS project, max(project_id) AS other_project,
                sum(CASE kind WHEN 'reservation' THEN amount_nusd WHEN 'overrun' THEN 0
                    ELSE -amount_nusd END) AS reserved,
                coalesce(sum(amount_nusd) FILTER (WHERE kind IN ('posting', 'waste', 'overrun')), 0)
@@ -30,12 +30,15 @@ _JOBS = text("""
     )
     SELECT 'job ' || coalesce(job.id, booked.job_id) AS where_,
            CASE WHEN job.id IS NULL THEN 'has ledger entries, and does not exist'
+                WHEN job.project_id <> booked.project OR job.project_id <> booked.other_project
+                THEN 'is of project ' || job.project_id || '; ledger entries of it are another''s'
            ELSE 'has ' || job.reserved_nusd || ' nUSD set aside and ' || job.spent_nusd
                 || ' spent; the ledger says ' || coalesce(booked.reserved, 0) || ' and '
                 || coalesce(booked.spent, 0) END AS what
     FROM job FULL JOIN booked ON booked.job_id = job.id
     WHERE job.id IS NULL OR job.reserved_nusd <> coalesce(booked.reserved, 0)
        OR job.spent_nusd <> coalesce(booked.spent, 0)
+       OR job.project_id <> booked.project OR job.project_id <> booked.other_project
     ORDER BY coalesce(job.id, booked.job_id) LIMIT :limit
 """)
 
@@ -53,17 +56,31 @@ _HOLDS = text("""
     ORDER BY coalesce(job.id, unknown.job_id) LIMIT :limit
 """)
 
+# What was used is posted, what was not is waste; the job, offer and day are the call's.
 _CALLS = text("""
     WITH posted AS (
-        SELECT attempt_id, sum(amount_nusd) AS amount FROM ledger
-        WHERE kind IN ('posting', 'waste', 'overrun') GROUP BY attempt_id
+        SELECT attempt_id, coalesce(sum(amount_nusd) FILTER (
+                   WHERE kind IN ('posting', 'waste', 'overrun')), 0) AS amount,
+               count(*) FILTER (WHERE kind = 'posting') AS postings,
+               count(*) FILTER (WHERE kind = 'waste') AS wastes,
+               array_agg(DISTINCT ROW(job_id, offer_id, booked_on)::text) AS whose
+        FROM ledger WHERE attempt_id IS NOT NULL GROUP BY attempt_id
     )
     SELECT 'attempt ' || coalesce(attempt.id, posted.attempt_id) AS where_,
            CASE WHEN attempt.id IS NULL THEN 'has ledger entries, and does not exist'
-           ELSE 'cost ' || coalesce(attempt.cost_nusd::text, 'an unknown amount of')
-                || ' nUSD; the ledger says ' || coalesce(posted.amount, 0) END AS what
+                WHEN coalesce(attempt.cost_nusd, 0) <> coalesce(posted.amount, 0)
+                THEN 'cost ' || coalesce(attempt.cost_nusd::text, 'an unknown amount of')
+                     || ' nUSD; the ledger says ' || coalesce(posted.amount, 0)
+                WHEN posted.whose <> ARRAY[
+                    ROW(attempt.job_id, attempt.offer_id, attempt.booked_on)::text]
+                THEN 'is booked for another job, offer or day'
+           ELSE 'is ' || attempt.state || '; the ledger books it as '
+                || CASE WHEN wastes > 0 THEN 'waste' ELSE 'used' END END AS what
     FROM attempt FULL JOIN posted ON posted.attempt_id = attempt.id
     WHERE attempt.id IS NULL OR coalesce(attempt.cost_nusd, 0) <> coalesce(posted.amount, 0)
+       OR posted.whose <> ARRAY[ROW(attempt.job_id, attempt.offer_id, attempt.booked_on)::text]
+       OR (wastes > 0 AND attempt.state = 'succeeded')
+       OR (postings > 0 AND attempt.state <> 'succeeded')
     ORDER BY coalesce(attempt.started_at, '-infinity'), 1 LIMIT :limit
 """)
 
