@@ -1,5 +1,6 @@
 """`apportion doctor`: looks at everything the service stands on."""
 
+import os
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -8,11 +9,20 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from scheduler.catalog.listings import offers_on
+from scheduler.catalog.loading import load_catalog
 from scheduler.cli.context import open_service
 from scheduler.cli.printing import print_json
 from scheduler.domain.errors import SchedulerError
+from scheduler.domain.listing import Listing
 from scheduler.monitoring.checks import Check, Health, fault, well
-from scheduler.monitoring.doctor import check_broker, check_database, check_disk, check_kafka
+from scheduler.monitoring.doctor import (
+    check_broker,
+    check_catalog,
+    check_database,
+    check_disk,
+    check_kafka,
+)
 from scheduler.settings import Settings, read_settings
 
 STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.FAULT: "bold red"}
@@ -49,7 +59,13 @@ def _checks(settings: Settings) -> Iterator[Check]:
         yield from check_kafka(settings.kafka, topics=_topics(settings))
     else:
         yield well("kafka", "not used: APPORTION_KAFKA_BOOTSTRAP is not set")
+    yield from check_catalog(lambda: _listings(settings))
     yield check_disk(settings.home)
+
+
+def _listings(settings: Settings) -> list[Listing]:
+    today = datetime.now(UTC).date()
+    return offers_on(load_catalog(settings.catalog), today=today, environ=os.environ)
 
 
 def _topics(settings: Settings) -> list[str]:

@@ -1,7 +1,7 @@
 """Looks at every part the service stands on, and says what to do where one is not well."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy import Connection
 
 from scheduler.domain.errors import Refused
+from scheduler.domain.listing import Listing
 from scheduler.monitoring.checks import Check, fault, warning, well
 from scheduler.store.connect import APP_ROLE
 from scheduler.store.health import DatabaseHealth, database_health
@@ -148,33 +149,34 @@ def check_broker(url: str) -> Check:
     return well("broker", where)
 
 
-def check_keys(
-    key_variables: Mapping[str, str | None], environ: Mapping[str, str]
-) -> Iterator[Check]:
-    """Whether each provider's key is there; *key_variables* names its variable, if it needs one."""
-    for provider, variable in sorted(key_variables.items()):
-        part = f"key of {provider}"
-        if variable is None:
-            yield well(part, "needs none")
-        elif environ.get(variable):
-            yield well(part, f"{variable} is set")
-        else:
-            yield warning(part, f"{variable} is not set", f"its offers are off; set {variable}")
+def check_catalog(load: Callable[[], Sequence[Listing]]) -> Iterator[Check]:
+    """Whether the catalog can be read, any of its offers is on, and each provider's key is there.
 
-
-def check_catalog(load: Callable[[], Iterable[bool]]) -> Check:
-    """Whether the catalog can be read, and any offer of it is on.
-
-    *load* reads it, and says of each offer whether it is on.
+    *load* reads it, and lists its offers as they are in this environment.
     """
     try:
-        on = list(load())
-    except (Refused, OSError) as error:
-        return fault("catalog", str(error), "mend the file that APPORTION_CATALOG names")
-    found = f"{sum(on)} of {len(on)} offers are on"
-    if any(on):
-        return well("catalog", found)
-    return fault("catalog", found, "set a provider's key; `apportion offers` says what each lacks")
+        listings = load()
+    except Refused as error:
+        yield fault("catalog", str(error), "mend the file that APPORTION_CATALOG names")
+        return
+    on = [one for one in listings if one.off_reason is None]
+    found = f"{len(on)} of {len(listings)} offers are on"
+    if on:
+        yield well("catalog", found)
+    else:
+        advice = "set a provider's key; `apportion offers` says what each offer lacks"
+        yield fault("catalog", found, advice)
+    variables = {one.access.name: one.key_variable for one in listings if one.key_variable}
+    keyed = {one.access.name for one in listings if one.access.api_key}
+    for provider, variable in sorted(variables.items()):
+        yield _key(provider, variable, is_set=provider in keyed)
+
+
+def _key(provider: str, variable: str, *, is_set: bool) -> Check:
+    if is_set:
+        return well(f"key of {provider}", f"{variable} is set")
+    # Not a warning: nobody has keys of all providers that the shipped catalog knows.
+    return well(f"key of {provider}", f"{variable} is not set, so its offers are off")
 
 
 def check_disk(path: Path) -> Check:
