@@ -37,14 +37,49 @@ MOST_DOCUMENTS: Final = 40_000
 LIKENESS_GROUPS: Final = 10
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack:
+    """What was predicted of each document by what the others taught.
+
+    Attributes:
+        documents: (d,) rows of the observations' features.
+        offers: (m,) names.
+        quality: (d, m) predicted; plain: (d, m) the offer's mean alone.
+        logits: (d, m) what the heads said, before it was seen how far to trust them.
+        score, weight: (d, m) what came of it; no weight where nothing was observed.
+        cluster: (d,) which documents stand or fall together.
+    """
+
+    documents: Places
+    offers: tuple[str, ...]
+    quality: Floats
+    plain: Floats
+    logits: Floats
+    score: Floats
+    weight: Floats
+    cluster: Places
+
+
 def learned(observations: Observations, *, seed: int = 0) -> Predictor:
     """The predictor that *observations* teach; with none of them, the untrained one."""
+    return learned_and_held_back(observations, seed=seed)[0]
+
+
+def learned_and_held_back(
+    observations: Observations, *, seed: int = 0
+) -> tuple[Predictor, dict[str, HeldBack]]:
+    """The predictor, and by task what it would have said of documents it had not seen.
+
+    The second is what later settings may be chosen by.  Tasks with fewer than
+    `LEAST_DOCUMENTS` documents have none.
+    """
     names = np.asarray(observations.task)
-    tasks = {
-        name: _learned_task(observations.of(names == name), seed)
-        for name in np.unique(names).tolist()
-    }
-    return Predictor(tasks=tasks)
+    tasks, tried = {}, {}
+    for name in np.unique(names).tolist():
+        tasks[name], held = _learned_task(observations.of(names == name), seed)
+        if held is not None:
+            tried[name] = held
+    return Predictor(tasks=tasks), tried
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +87,7 @@ class _Material:
     """One task's outcomes as a grid of documents and offers."""
 
     offers: tuple[str, ...]
+    documents: Places
     features: NDArray[np.float32]
     score: Floats
     weight: Floats
@@ -62,6 +98,7 @@ class _Material:
         groups = None if self.groups is None else [self.groups[at] for at in documents.tolist()]
         return replace(
             self,
+            documents=self.documents[documents],
             features=self.features[documents],
             score=self.score[documents],
             weight=self.weight[documents],
@@ -85,6 +122,7 @@ def _material(outcomes: Observations) -> _Material:
     groups = outcomes.group
     return _Material(
         offers=tuple(offers.tolist()),
+        documents=documents,
         features=outcomes.features[documents],
         score=(total / np.maximum(weight, 1e-12)).reshape(shape),
         weight=weight.reshape(shape),
@@ -93,7 +131,7 @@ def _material(outcomes: Observations) -> _Material:
     )
 
 
-def _learned_task(outcomes: Observations, seed: int) -> TaskModel:
+def _learned_task(outcomes: Observations, seed: int) -> tuple[TaskModel, HeldBack | None]:
     material = _material(outcomes)
     rng = np.random.default_rng(seed)
     if len(material.features) > MOST_DOCUMENTS:
@@ -107,7 +145,7 @@ def _learned_task(outcomes: Observations, seed: int) -> TaskModel:
     )
     bare = _bare(material, familiar, grid)
     if len(material.features) < LEAST_DOCUMENTS:
-        return bare
+        return bare, None
     tuning = material
     if len(material.features) > TUNING_DOCUMENTS:
         kept = rng.choice(len(material.features), TUNING_DOCUMENTS, replace=False)
@@ -115,13 +153,28 @@ def _learned_task(outcomes: Observations, seed: int) -> TaskModel:
     tuned = _tuned(tuning, seed)
     first = fitted_heads(grid, tuned.penalty)
     mixed = first[1:] @ tuned.mixing
-    return replace(
+    model = replace(
         bare,
         heads=mixed.astype(np.float32),
         at_centre=_centred(grid, grid.columns @ mixed).astype(np.float32),
         unsure=tuned.unsure.astype(np.float32),
         shift=tuned.shift,
         trust=tuned.trust,
+    )
+    return model, _held_back_view(tuning, model, tuned.trial)
+
+
+def _held_back_view(material: _Material, model: TaskModel, trial: Trial) -> HeldBack:
+    share = model.trusted(trial.novelty.astype(np.float32))[:, None]
+    return HeldBack(
+        documents=material.documents,
+        offers=material.offers,
+        quality=sigmoid(trial.plain + share * (trial.full - trial.plain)),
+        plain=sigmoid(trial.plain),
+        logits=trial.full,
+        score=trial.score,
+        weight=trial.weight,
+        cluster=trial.cluster,
     )
 
 
@@ -168,10 +221,11 @@ class _Tuned:
     unsure: Floats
     shift: float
     trust: NDArray[np.float32]
+    trial: Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _HeldBack:
+class _FirstStage:
     """First-stage predictions of documents that were held back.
 
     Attributes:
@@ -216,6 +270,7 @@ def _tuned(material: _Material, seed: int) -> _Tuned:
         unsure=_unsure(held, mix, grid, trial.novelty),
         shift=_shift(trial),
         trust=trust_curve(tried),
+        trial=trial,
     )
 
 
@@ -228,14 +283,14 @@ def _folds(material: _Material, seed: int) -> tuple[Places, Places]:
     return group_folds(material.groups, folds=FOLDS, seed=seed), cluster.astype(np.int64)
 
 
-def _held_back(grid: Grid, fold: Places, penalty: float) -> _HeldBack:
+def _held_back(grid: Grid, fold: Places, penalty: float) -> _FirstStage:
     said = np.zeros_like(grid.score)
     heads = []
     for at in np.unique(fold):
         found = fitted_heads(grid.of(fold != at), penalty)
         said[fold == at] = grid.columns[fold == at] @ found[1:]
         heads.append(found[1:])
-    return _HeldBack(said=said, heads=np.stack(heads))
+    return _FirstStage(said=said, heads=np.stack(heads))
 
 
 def _mixing(grid: Grid, said: Floats, penalty: float) -> Floats:
@@ -252,7 +307,7 @@ def _trial(
     material: _Material,
     fold: Places,
     cluster: Places,
-    held: _HeldBack,
+    held: _FirstStage,
     mixing: float,
 ) -> Trial:
     """Both stages tried on held-back documents: each fold by what the others teach."""
@@ -276,7 +331,7 @@ def _trial(
     )
 
 
-def _unsure(held: _HeldBack, mix: Floats, grid: Grid, novelty: Floats) -> Floats:
+def _unsure(held: _FirstStage, mix: Floats, grid: Grid, novelty: Floats) -> Floats:
     """(m,) jackknife variance of the heads' word per unit of novelty (Efron & Tibshirani 1993)."""
     said = np.stack([grid.columns @ heads @ mix for heads in held.heads])
     folds = len(said)

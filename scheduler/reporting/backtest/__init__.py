@@ -1,0 +1,1 @@
+"""Backtests: what planning would have done with outcomes that are already known."""

@@ -1,0 +1,359 @@
+"""What a backtest found: plans scored with the outcomes, and the spread over seeds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scheduler.reporting.backtest.data import Outcomes
+from scheduler.reporting.backtest.plans import planned
+from scheduler.reporting.backtest.run import SeedPlans
+from scheduler.reporting.backtest.scores import (
+    Calibration,
+    Single,
+    against_mixture,
+    best_single,
+    calibration,
+    realised,
+    singles,
+)
+
+Floats = NDArray[np.float64]
+
+SURPRISES: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One budget's plan for the test part, and what it brought.
+
+    Amounts are USD for the scored items; qualities are means over them.
+
+    Attributes:
+        budget_usd: for the whole test part.
+        mixture: quality of the best mixture of single models at the plan's cost, in hindsight.
+        gain, error: the plan's quality less the mixture's, and its standard error.
+        random: quality of choosing any affordable model by lot at the same budget.
+        oracle: quality of the plan from true outcomes and costs at the same budget.
+        escalated, escalated_usd: quality and spending where doubtful answers are paid again.
+    """
+
+    budget_usd: float
+    expected_usd: float
+    expected_quality: float
+    cost_usd: float
+    quality: float
+    scored: int
+    deferred: int
+    mixture: float | None
+    gain: float | None
+    error: float | None
+    is_worse: bool
+    random: float | None
+    oracle: float | None
+    escalated: float | None
+    escalated_usd: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFault:
+    """How far off the predictions for one model were."""
+
+    model: str
+    predicted: float
+    realised: float
+    brier: float
+    cost_error: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surprise:
+    """An item that a model was trusted with, and failed."""
+
+    item: str
+    model: str
+    predicted: float
+    score: float
+    novelty: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedSummary:
+    """One seed's findings.
+
+    Attributes:
+        saving: share of the best single model's cost that the cheapest plan of the sweep saves
+            which is at least as good; None where none is.
+        saving_escalated: the same with escalation.
+        ahead_saving, ahead_quality: at the budget that held-back training items named
+            beforehand as the least that reaches the best single model.
+        novelty_ece: calibration error of the least, the middling and the most novel third.
+    """
+
+    seed: int
+    train_items: int
+    test_items: int
+    scored_items: int
+    grouped_by: str
+    share: float
+    trust: tuple[tuple[float, float], ...]
+    singles: tuple[Single, ...]
+    lines: tuple[Line, ...]
+    saving: float | None
+    saving_escalated: float | None
+    ahead_saving: float | None
+    ahead_quality: float | None
+    calibration: Calibration | None
+    novelty_ece: tuple[float, ...]
+    cost_error: float | None
+    faults: tuple[ModelFault, ...]
+    surprises: tuple[Surprise, ...]
+
+
+def summarized(data: Outcomes, plans: SeedPlans) -> SeedSummary:
+    """Score what was decided for one seed; here, and not before, test outcomes are read."""
+    test = plans.split.test
+    score, cost_usd = data.score[test], data.cost_usd[test]
+    known = ~np.isnan(score)
+    found = singles(data.models, score, cost_usd)
+    groups = None
+    if plans.split.groups is not None:
+        names = [plans.split.groups[at] for at in test.tolist()]
+        groups = np.unique(np.asarray(names), return_inverse=True)[1]
+    lines = tuple(_lines(data, plans, score, cost_usd, found, groups))
+    best = best_single(found) if found else None
+    ahead = _ahead(plans, lines, best)
+    model = plans.learned.predictor.tasks["backtest"]
+    return SeedSummary(
+        seed=plans.seed,
+        train_items=len(plans.split.train),
+        test_items=len(test),
+        scored_items=int(known.any(1).sum()),
+        grouped_by=plans.split.grouped_by,
+        share=plans.learned.share,
+        trust=tuple((float(at), float(share)) for at, share in model.trust),
+        singles=tuple(found),
+        lines=lines,
+        saving=_saving([(line.cost_usd, line.quality) for line in lines], best, score),
+        saving_escalated=_saving(
+            [
+                (line.escalated_usd, line.escalated)
+                for line in lines
+                if line.escalated is not None and line.escalated_usd is not None
+            ],
+            best,
+            score,
+        ),
+        ahead_saving=ahead[0],
+        ahead_quality=ahead[1],
+        calibration=calibration(plans.quality, plans.lower, plans.learned.rates, score)
+        if known.any()
+        else None,
+        novelty_ece=_novelty_ece(plans, score),
+        cost_error=_cost_error(plans.expected_usd, cost_usd),
+        faults=tuple(_faults(data, plans, score, cost_usd)),
+        surprises=tuple(_surprises(data, plans, score)),
+    )
+
+
+def _lines(
+    data: Outcomes,
+    plans: SeedPlans,
+    score: Floats,
+    cost_usd: Floats,
+    found: list[Single],
+    groups: NDArray[np.int64] | None,
+) -> list[Line]:
+    lines = []
+    for at, (budget, choice) in enumerate(zip(plans.budgets_usd, plans.plans, strict=True)):
+        got = realised(choice, score, cost_usd)
+        against = against_mixture(choice, score, cost_usd, models=data.models, groups=groups)
+        rows, columns = np.arange(len(choice)), np.maximum(choice, 0)
+        served = choice >= 0
+        expected = np.where(served, plans.expected_usd[rows, columns], 0.0)
+        hoped = np.where(served, plans.quality[rows, columns], 0.0)
+        again = plans.escalations[at] if plans.escalations else None
+        answered = realised(again.final, score, cost_usd) if again else None
+        lines.append(
+            Line(
+                budget_usd=budget,
+                expected_usd=float(expected.sum()),
+                expected_quality=float(hoped.mean()),
+                cost_usd=got.cost_usd * got.scored,
+                quality=got.quality,
+                scored=got.scored,
+                deferred=int((~served).sum()),
+                mixture=None if against is None else got.quality - against.gain,
+                gain=None if against is None else against.gain,
+                error=None if against is None else against.error,
+                is_worse=against is not None and against.is_worse,
+                random=_by_lot(found, budget / len(choice)),
+                oracle=_oracle(score, cost_usd, budget, plans.seed),
+                escalated=answered.quality if answered and answered.scored else None,
+                escalated_usd=again.spent_usd if again else None,
+            )
+        )
+    return lines
+
+
+def _by_lot(found: list[Single], cost_usd: float) -> float | None:
+    """Expected quality of a model drawn by lot among mixtures that cost *cost_usd* an item.
+
+    The lot is uniform over the models, or uniform over the cheaper ones where that would cost
+    too much.
+    """
+    quality = None
+    for count in range(1, len(found) + 1):
+        some = found[:count]
+        if np.mean([one.cost_usd for one in some]) <= cost_usd * (1 + 1e-9):
+            quality = float(np.mean([one.quality for one in some]))
+    return quality
+
+
+def _oracle(score: Floats, cost_usd: Floats, budget_usd: float, seed: int) -> float | None:
+    """Quality of the plan made with the true outcomes and costs of the scored items."""
+    known = ~np.isnan(score).all(1)
+    if not known.any():
+        return None
+    part = budget_usd * float(known.mean())
+    choice = planned(score[known] + 1e-6, cost_usd[known], budget_usd=part, seed=seed)
+    return realised(choice, score[known], cost_usd[known]).quality
+
+
+def _saving(
+    points: Sequence[tuple[float, float]], best: Single | None, score: Floats
+) -> float | None:
+    if best is None:
+        return None
+    count = int((~np.isnan(score)).any(1).sum())
+    good = [cost for cost, quality in points if quality >= best.quality - 1e-12]
+    return 1 - min(good) / (best.cost_usd * count) if good else None
+
+
+def _ahead(
+    plans: SeedPlans, lines: tuple[Line, ...], best: Single | None
+) -> tuple[float | None, float | None]:
+    """Saving and quality at the least budget of the sweep that held-back plans asked for."""
+    if best is None or np.isnan(plans.learned.target_usd):
+        return None, None
+    asked = plans.learned.target_usd * len(plans.split.test)
+    enough = [line for line in lines if line.budget_usd >= asked and line.scored]
+    if not enough:
+        return None, None
+    line = enough[0]
+    return 1 - line.cost_usd / (best.cost_usd * line.scored), line.quality
+
+
+def _novelty_ece(plans: SeedPlans, score: Floats) -> tuple[float, ...]:
+    order = np.argsort(plans.novelty, kind="stable")
+    found = []
+    for part in np.array_split(order, 3):
+        if len(part) and (~np.isnan(score[part])).any():
+            found.append(
+                calibration(
+                    plans.quality[part], plans.lower[part], plans.learned.rates, score[part]
+                ).ece
+            )
+    return tuple(found)
+
+
+def _cost_error(expected: Floats, paid: Floats) -> float | None:
+    """Expected over paid, less one, over all pairs that were paid for."""
+    known = ~np.isnan(paid) & ~np.isnan(expected)
+    total = paid[known].sum()
+    return float(expected[known].sum() / total - 1) if total > 0 else None
+
+
+def _faults(data: Outcomes, plans: SeedPlans, score: Floats, cost_usd: Floats) -> list[ModelFault]:
+    found = []
+    for at, model in enumerate(data.models):
+        known = ~np.isnan(score[:, at])
+        if not known.any():
+            continue
+        said, got = plans.quality[known, at], score[known, at]
+        off = _cost_error(plans.expected_usd[:, [at]], cost_usd[:, [at]])
+        found.append(
+            ModelFault(
+                model=model,
+                predicted=float(said.mean()),
+                realised=float(got.mean()),
+                brier=float(np.mean((said - got) ** 2)),
+                cost_error=off or 0.0,
+            )
+        )
+    return sorted(found, key=lambda one: -abs(one.predicted - one.realised))
+
+
+def _surprises(data: Outcomes, plans: SeedPlans, score: Floats) -> list[Surprise]:
+    """Where plans trusted a model most, and were let down."""
+    lost: dict[tuple[int, int], float] = {}
+    for choice in plans.plans:
+        for item in np.flatnonzero(choice >= 0).tolist():
+            got = score[item, choice[item]]
+            if not np.isnan(got):
+                pair = (item, int(choice[item]))
+                lost[pair] = float(plans.quality[pair] - got)
+    worst = sorted(lost, key=lambda pair: -lost[pair])[:SURPRISES]
+    return [
+        Surprise(
+            item=data.items[int(plans.split.test[item])],
+            model=data.models[model],
+            predicted=float(plans.quality[item, model]),
+            score=float(score[item, model]),
+            novelty=float(plans.novelty[item]),
+            text=data.texts[int(plans.split.test[item])][:200],
+        )
+        for item, model in worst
+        if lost[(item, model)] > 0
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """A figure over the seeds that have it."""
+
+    mean: float
+    least: float
+    most: float
+    seeds: int
+
+
+def spread(values: Sequence[float | None]) -> Spread | None:
+    """Mean, least and most of *values*; None where no seed has the figure."""
+    known = [value for value in values if value is not None and not np.isnan(value)]
+    if not known:
+        return None
+    return Spread(mean=float(np.mean(known)), least=min(known), most=max(known), seeds=len(known))
+
+
+def headline(seeds: Sequence[SeedSummary]) -> dict[str, Any]:
+    """The figures that matter, over all seeds."""
+    gains = [line for one in seeds for line in one.lines if line.gain is not None]
+    return {
+        "seeds": len(seeds),
+        "saving": spread([one.saving for one in seeds]),
+        "saving_reached_in_seeds": sum(one.saving is not None for one in seeds),
+        "saving_escalated": spread([one.saving_escalated for one in seeds]),
+        "saving_chosen_beforehand": spread([one.ahead_saving for one in seeds]),
+        "quality_chosen_beforehand": spread([one.ahead_quality for one in seeds]),
+        "quality_of_best_single": spread(
+            [best_single(list(one.singles)).quality if one.singles else None for one in seeds]
+        ),
+        "gain_over_mixture": spread([line.gain for line in gains]),
+        "budgets_significantly_worse": sum(line.is_worse for line in gains),
+        "budgets_compared": len(gains),
+        "ece": spread([one.calibration.ece if one.calibration else None for one in seeds]),
+        "model_ece": spread(
+            [one.calibration.model_ece if one.calibration else None for one in seeds]
+        ),
+        "brier": spread([one.calibration.brier if one.calibration else None for one in seeds]),
+        "brier_of_means": spread(
+            [one.calibration.plain_brier if one.calibration else None for one in seeds]
+        ),
+        "cost_error": spread([one.cost_error for one in seeds]),
+        "items_scored": sum(one.scored_items for one in seeds),
+        "items_not_scored": sum(one.test_items - one.scored_items for one in seeds),
+    }
