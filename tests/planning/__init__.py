@@ -1,0 +1,1 @@
+"""Planning: windows, their plans, and the bells for the work."""

@@ -4,7 +4,7 @@ from sqlalchemy import Engine
 
 from scheduler.planning.planner import plan_window
 from scheduler.planning.window import WindowKind
-from tests.planning.queue import (
+from tests.planning.queued import (
     CHEAP,
     FREE,
     GOOD,

@@ -1,0 +1,94 @@
+"""The queue's questions stay cheap among many finished rows: none reads a whole table."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from scheduler.domain.job import When
+from scheduler.store.bells import due_bells, mark_rung
+from scheduler.store.parcels_made import undone_work
+from scheduler.store.waking import bring_forward, latest_change, wake
+from scheduler.store.windows import due_jobs, read_window
+from tests.planning.queued import CHEAP, NOON, add_budget, add_offers, fill_queue
+from tests.rig import postgres as postgres_rig
+
+ROWS = 50_000
+FEW = 500
+
+# Finished work, and a little that is not: as after some weeks of service.
+OLD_WORK = """
+    UPDATE job SET state = 'failed', finished_at = now() WHERE id > :few;
+    UPDATE job SET run_when = 'night' WHERE id % 2 = 0;
+    UPDATE job SET not_before = now() + interval '1 day' WHERE state = 'queued' AND id % 5 = 0;
+    INSERT INTO plan (window_kind, jobs, planned, deferred, value, bound, gap, passes, solve_s,
+                      seed, cost_nusd, reserved_nusd, rows, inputs, decisions_digest)
+        VALUES ('continuous', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, '[]', '{}', '');
+    UPDATE job SET plan_id = 1;
+    INSERT INTO parcel (plan_id, offer_id, provider_id, jobs, state, attempt_limit, due_at)
+        SELECT 1, 1, 1, 1, CASE WHEN n <= :few THEN 'ready' ELSE 'done' END, 5, now()
+        FROM generate_series(1, :rows) AS n;
+"""
+
+
+@pytest.fixture(scope="module")
+def old_engine(postgres: postgres_rig.Server, template: str) -> Iterator[Engine]:
+    """A database that has been at work for long."""
+    with postgres_rig.database(postgres, like=template) as name:
+        engine = create_engine(postgres.database(name), poolclass=NullPool)
+        with engine.begin() as conn:
+            add_offers(conn, CHEAP)
+            add_budget(conn, 100)
+            fill_queue(conn, ROWS)
+            for statement in OLD_WORK.split(";")[:-1]:
+                conn.execute(text(statement), {"few": FEW, "rows": ROWS})
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            conn.execute(text("VACUUM ANALYZE job, parcel, plan, document, offer"))
+        yield engine
+        engine.dispose()
+
+
+QUESTIONS: dict[str, Callable[[Connection], object]] = {
+    "how many are due": lambda conn: due_jobs(conn, when=When.NOW, before=NOON, limit=20_000),
+    "the window": lambda conn: read_window(conn, before={When.NOW: NOON}, limit=20_000),
+    "all that is queued": lambda conn: read_window(
+        conn, before={When.NOW: NOON, When.NIGHT: NOON}, limit=20_000
+    ),
+    "what offers have to do": undone_work,
+    "which bells are due": lambda conn: due_bells(conn, bells_max=100),
+    "bells that were rung": lambda conn: mark_rung(
+        conn, due_bells(conn, bells_max=10), again=timedelta(seconds=30)
+    ),
+    "what has changed": lambda conn: latest_change(conn, now=NOON),
+    "who need not wait": lambda conn: wake(conn, now=NOON),
+    "who cannot wait for the night": lambda conn: bring_forward(conn, night=NOON),
+}
+
+
+@pytest.mark.parametrize("question", list(QUESTIONS))
+def test_it_is_answered_without_reading_all_jobs_or_parcels(
+    old_engine: Engine, question: str
+) -> None:
+    before = rows_read(old_engine)
+    with old_engine.connect() as conn:
+        QUESTIONS[question](conn)
+        conn.execute(text("SELECT pg_stat_force_next_flush()"))
+        conn.rollback()
+
+    after = rows_read(old_engine)
+    assert after["job"] - before["job"] < 10 * FEW
+    assert after["parcel"] - before["parcel"] < 10 * FEW
+
+
+def rows_read(engine: Engine) -> dict[str, int]:
+    """By table, how many rows were looked at so far: by sequence, or through an index."""
+    with engine.connect() as conn:
+        found = conn.execute(
+            text("""
+                SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) AS rows
+                FROM pg_stat_user_tables WHERE relname IN ('job', 'parcel')
+            """)
+        )
+        return {row.relname: row.rows for row in found}
