@@ -4,14 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint java bench clean
 
 demo: $(VENV)/runtime.stamp
 	$(BIN)/apportion demo
 
-test: lint
-	@scripts/need-java.sh
+test: java lint
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+
+java:
+	@scripts/need-java.sh
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
