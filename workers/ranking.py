@@ -17,7 +17,10 @@ Floats = NDArray[np.float64]
 
 DAMPING = 0.85
 ROUNDS = 20
-_CLOSE = 1e-6
+_CLOSE = 1e-3
+"""Ranks that move less than this in a round, all together, are taken as settled."""
+
+_ALONE = 1e-9
 
 # A sentence ends at its mark and what closes after it, before white space and what may open the
 # next; or at an empty line.  `Mr. Smith` and `U.S. Code` are cut wrongly now and then, which
@@ -94,12 +97,14 @@ def scores(words: Words) -> Floats:
         return np.zeros(0)
     has_words = np.bincount(words.sentence, minlength=count) > 0
     # A sentence's likeness to itself is taken out: it would vote for itself.
-    degree = np.maximum(_times_graph(words, np.ones(count)) - has_words, 1e-12)
+    degree = _times_graph(words, np.ones(count)) - has_words
+    # Who shares no word with anyone votes for no one.
+    share = np.where(degree > _ALONE, 1.0 / np.maximum(degree, _ALONE), 0.0)
     rank = np.full(count, 1.0 / count)
     for _ in range(ROUNDS):
-        flow = rank / degree
-        voted = np.maximum(_times_graph(words, flow) - flow * has_words, 0.0)
-        new = (1 - DAMPING) / count + DAMPING * voted
+        flow = rank * share
+        votes: Floats = _times_graph(words, flow) - flow * has_words
+        new: Floats = (1 - DAMPING) / count + DAMPING * votes
         new /= new.sum()
         if np.abs(new - rank).sum() < _CLOSE:
             return new

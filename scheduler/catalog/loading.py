@@ -1,5 +1,6 @@
 """Reading the catalog file: YAML whose numbers stay exact, and errors that name the line."""
 
+import re
 from collections.abc import Sequence
 from decimal import Decimal
 from importlib.resources import files
@@ -13,10 +14,15 @@ from scheduler.catalog.errors import BadCatalog
 from scheduler.catalog.schema import Catalog
 
 SHIPPED = "catalog.yaml"
+_BOOL = "tag:yaml.org,2002:bool"
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as it is safe to load, with exact numbers, and no key twice."""
+    """YAML as it is safe to load, with exact numbers, no key twice, and two words for a bool.
+
+    To YAML 1.1 `off`, `on`, `yes` and `no` are truth values too: a field called `off` would be
+    `False`, and so would the region `no`.
+    """
 
 
 def load_catalog(path: Path | None = None) -> Catalog:
@@ -100,5 +106,10 @@ def _once(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     return loader.construct_mapping(node, deep=True)
 
 
+_Loader.yaml_implicit_resolvers = {
+    first: [pair for pair in pairs if pair[0] != _BOOL]
+    for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_BOOL, re.compile("true|false"), ["t", "f"])
 _Loader.add_constructor("tag:yaml.org,2002:float", _exact)
 _Loader.add_constructor("tag:yaml.org,2002:map", _once)

@@ -1,0 +1,141 @@
+"""What counts as an answer to a task."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.domain.job import Task
+from workers.contracts import OutputInvalid, check
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"total": {"type": "number"}, "who": {"type": ["string", "null"]}},
+    "required": ["total"],
+    "additionalProperties": False,
+}
+LABELS = ["spam", "not spam", "Other / unknown"]
+
+
+def extracted(text: str, schema: dict[str, Any] = SCHEMA) -> Any:
+    return check(Task.EXTRACT, text, schema=schema)
+
+
+def label(text: str) -> Any:
+    return check(Task.CLASSIFY, text, labels=LABELS)
+
+
+@pytest.mark.parametrize("task", [Task.SUMMARIZE, Task.ANSWER])
+def test_prose_is_taken_as_it_is_without_its_margins(task: Task) -> None:
+    assert check(task, "  A text.\n") == "A text."
+
+
+@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("text", ["", " \n\t", "\0", "<think>Let me see.</think>\n"])
+def test_nothing_is_no_answer_to_any_task(task: Task, text: str) -> None:
+    with pytest.raises(OutputInvalid, match="empty"):
+        check(task, text, labels=LABELS, schema=SCHEMA)
+
+
+def test_thinking_in_front_is_left_out() -> None:
+    assert check(Task.SUMMARIZE, "<think>Hm.\n</think>\n\nA text.") == "A text."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"total": 3}',
+        '```json\n{"total": 3}\n```',
+        '```\n{"total": 3}```',
+        'Here it is:\n```json\n{"total": 3}\n```\nAnything else?',
+        'Here it is: {"total": 3} as asked.',
+        '<think>{"total": 9}</think>{"total": 3}',
+    ],
+)
+def test_json_is_found_where_models_put_it(text: str) -> None:
+    assert extracted(text) == {"total": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("none", "not JSON"),
+        ('{"total": 3', "not JSON"),
+        ('{"total": NaN}', "not JSON"),
+        ('{"who": "x"}', "`required`"),
+        ('{"total": "3"}', "total breaks the schema's `type`"),
+        ('{"total": 3, "more": 1}', "`additionalProperties`"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_json_that_breaks_the_schema_is_refused_by_the_rule(text: str, rule: str) -> None:
+    with pytest.raises(OutputInvalid, match=rule):
+        extracted(text)
+
+
+def test_a_refusal_never_shows_the_answer() -> None:
+    with pytest.raises(OutputInvalid) as caught:
+        extracted('{"total": "the secret merger"}')
+
+    assert "merger" not in str(caught.value)
+
+
+def test_a_character_that_the_database_takes_in_no_text_is_left_out() -> None:
+    assert extracted('{"total": 1, "who": "a\\u0000b"}') == {"total": 1, "who": "ab"}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "https://example.test/schema.json"},
+        {"$ref": "#"},
+        {"type": "nonsense"},
+        {"properties": {"who": {"pattern": "["}}},
+        {"properties": {"who": {"pattern": "(a+)+$"}}},
+    ],
+)
+def test_a_schema_can_neither_fetch_nor_hang_nor_break_the_check(schema: dict[str, Any]) -> None:
+    with pytest.raises(OutputInvalid, match="schema"):
+        extracted('{"who": "' + "a" * 40 + '!"}', schema)
+
+
+def test_a_pattern_is_held() -> None:
+    schema = {"properties": {"who": {"pattern": "^[A-Z]"}}}
+
+    assert extracted('{"who": "Ann"}', schema) == {"who": "Ann"}
+    with pytest.raises(OutputInvalid, match="`pattern`"):
+        extracted('{"who": "ann"}', schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("spam", "spam"),
+        (" Spam.\n", "spam"),
+        ('"spam"', "spam"),
+        ("**spam**", "spam"),
+        ("Label: spam", "spam"),
+        ('{"label": "not spam"}', "not spam"),
+        ("not spam", "not spam"),
+        ("It is not spam, I think.", "not spam"),
+        ("OTHER / UNKNOWN", "Other / unknown"),
+    ],
+)
+def test_a_label_is_recognised_as_models_write_it(text: str, wanted: str) -> None:
+    assert label(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["ham", "spammy", "spam or not spam", "spam, other / unknown"])
+def test_no_label_or_two_are_none(text: str) -> None:
+    with pytest.raises(OutputInvalid, match=r"names \d of the 3 labels"):
+        label(text)
+
+
+@given(st.lists(st.text(min_size=1, max_size=12).filter(str.strip), min_size=1, unique=True))
+def test_whatever_comes_back_is_a_label_of_the_list(labels: list[str]) -> None:
+    for said in labels:
+        try:
+            assert check(Task.CLASSIFY, said, labels=labels) in labels
+        except OutputInvalid:
+            continue

@@ -1,0 +1,436 @@
+"""OpenAI's protocol, and the servers that speak it differently; over real HTTP."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from scheduler.domain.errors import Refused, Unavailable
+from scheduler.domain.listing import Protocol, ProviderAccess, Structured
+from tests.workers.scripted import DOCUMENT, KEY, SCHEMA, Heard, Say, a_call, ask
+from workers.calls import (
+    Billed,
+    CallFailed,
+    CallRefused,
+    ContentFiltered,
+    ContextExceeded,
+    Finish,
+    FundsExhausted,
+    KeyRejected,
+    ModelMissing,
+    OutcomeUnknown,
+    ProviderDown,
+    RateLimited,
+    Usage,
+)
+from workers.providers.http import ANSWER_BYTES_MAX, open_client
+from workers.providers.openai import OpenAiAdapter
+
+USAGE = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
+
+
+def said(
+    content: Any = "It closes in May.", *, usage: Any = USAGE, finish: Any = "stop", **message: Any
+) -> Say:
+    body = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "model": "m-1-2026-01-01",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": content, **message},
+                "finish_reason": finish,
+            }
+        ],
+        "usage": usage,
+    }
+    if usage is None:
+        del body["usage"]
+    return Say(body=body)
+
+
+def failed(status: int, error: Any, **headers: str) -> Say:
+    return Say(status=status, body=error, headers=headers)
+
+
+def coded(status: int, code: str, message: str = "No.", **headers: str) -> Say:
+    return failed(status, {"error": {"message": message, "type": "t", "code": code}}, **headers)
+
+
+def answered(say: Say, **access: Any) -> Any:
+    return ask(Protocol.OPENAI, say, **access)
+
+
+def error_of(say: Say, **access: Any) -> CallFailed:
+    with pytest.raises(CallFailed) as caught:
+        answered(say, **access)
+    return caught.value
+
+
+def test_an_answer_comes_with_what_is_billed_and_who_served_it() -> None:
+    answer = answered(said())
+
+    assert answer.text == "It closes in May."
+    assert answer.usage == Usage(input_tokens=20, output_tokens=5)
+    assert answer.finish is Finish.STOP
+    assert (answer.model, answer.request_id) == ("m-1-2026-01-01", "chatcmpl-1")
+    assert answer.seconds > 0
+
+
+def test_the_request_is_the_protocols() -> None:
+    heard: list[Heard] = []
+
+    ask(Protocol.OPENAI, said(), heard=heard, path="/v1")
+
+    [request] = heard
+    assert request.path == "/v1/chat/completions"
+    assert request.headers["Authorization"] == f"Bearer {KEY}"
+    assert request.headers["Idempotency-Key"] == "attempt-7"
+    assert request.headers["X-Client-Request-Id"] == "attempt-7"
+    assert request.body == {
+        "model": "m-1",
+        "messages": [
+            {"role": "system", "content": "You summarize."},
+            {"role": "user", "content": f"Summarize: {DOCUMENT}"},
+        ],
+        "max_tokens": 50,
+        "temperature": 0.0,
+    }
+
+
+def test_what_servers_do_differently_is_configured() -> None:
+    heard: list[Heard] = []
+
+    ask(
+        Protocol.OPENAI,
+        said(),
+        heard=heard,
+        path="/openai/deployments/{model}",
+        key_header="api-key",
+        query={"api-version": "2024-10-21"},
+        limit_field="max_completion_tokens",
+        temperature=False,
+        body={"reasoning_effort": "none"},
+        headers={"X-Team": "legal"},
+    )
+
+    [request] = heard
+    assert request.path == "/openai/deployments/m-1/chat/completions"
+    assert request.query == {"api-version": "2024-10-21"}
+    assert request.headers["api-key"] == KEY
+    assert request.headers["X-Team"] == "legal"
+    assert "Authorization" not in request.headers
+    assert request.body["max_completion_tokens"] == 50
+    assert request.body["reasoning_effort"] == "none"
+    assert not {"max_tokens", "temperature"} & request.body.keys()
+
+
+def test_a_server_without_key_is_sent_none() -> None:
+    heard: list[Heard] = []
+
+    ask(Protocol.OPENAI, said(), heard=heard, api_key="")
+
+    assert "Authorization" not in heard[0].headers
+
+
+@pytest.mark.parametrize(
+    ("structured", "wanted"),
+    [
+        (Structured.NONE, None),
+        (Structured.JSON, {"type": "json_object"}),
+        (
+            Structured.SCHEMA,
+            {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}},
+        ),
+    ],
+)
+def test_a_schema_is_sent_as_far_as_the_model_can_be_held_to_it(
+    structured: Structured, wanted: Any
+) -> None:
+    heard: list[Heard] = []
+
+    ask(Protocol.OPENAI, said(), a_call(schema=SCHEMA), heard=heard, structured=structured)
+
+    assert heard[0].body.get("response_format") == wanted
+
+
+@pytest.mark.parametrize(
+    ("finish", "message", "wanted"),
+    [
+        ("stop", {}, Finish.STOP),
+        (None, {}, Finish.STOP),
+        ("length", {}, Finish.LENGTH),
+        ("model_length", {}, Finish.LENGTH),
+        ("content_filter", {}, Finish.REFUSAL),
+        ("stop", {"refusal": "I can't."}, Finish.REFUSAL),
+    ],
+)
+def test_an_answer_says_why_it_ended(finish: Any, message: Any, wanted: Finish) -> None:
+    assert answered(said(finish=finish, **message)).finish is wanted
+
+
+def test_thinking_is_left_out_of_a_text_in_parts() -> None:
+    parts = [{"type": "thinking", "thinking": []}, {"type": "text", "text": "In May."}]
+
+    assert answered(said(parts)).text == "In May."
+
+
+def test_a_refusal_without_content_is_an_empty_text() -> None:
+    assert answered(said(None, refusal="No.")).text == ""
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        {},
+        {"prompt_tokens": 0, "completion_tokens": 5},
+        {"prompt_tokens": -1, "completion_tokens": 5},
+        {"prompt_tokens": 10**9, "completion_tokens": 5},
+        {"prompt_tokens": 20, "completion_tokens": 10**9},
+        {"prompt_tokens": 20, "completion_tokens": 51 + 16},
+        {"prompt_tokens": "many", "completion_tokens": 5},
+        {**USAGE, "prompt_tokens_details": {"cached_tokens": 21}},
+        [],
+    ],
+)
+def test_a_usage_that_cannot_be_is_none(usage: Any) -> None:
+    assert answered(said(usage=usage)).usage is None
+
+
+def test_cached_tokens_are_among_the_input() -> None:
+    usage = {**USAGE, "prompt_tokens_details": {"cached_tokens": 12}}
+
+    assert answered(said(usage=usage)).usage == Usage(
+        input_tokens=20, output_tokens=5, cached_input_tokens=12
+    )
+
+
+def test_thinking_that_only_the_total_counts_is_output() -> None:
+    usage = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 55}
+
+    found = answered(said(usage=usage)).usage
+
+    assert found == Usage(input_tokens=20, output_tokens=35)
+
+
+UNBILLED_LATER = [
+    (coded(429, "rate_limit_exceeded"), RateLimited),
+    (coded(500, "server_error"), ProviderDown),
+    (failed(502, b"<html>Bad gateway</html>"), ProviderDown),
+    (coded(503, "overloaded"), ProviderDown),
+    (coded(498, "capacity_exceeded"), ProviderDown),
+    (coded(409, "conflict"), ProviderDown),
+]
+UNKNOWN_LATER = [
+    (failed(504, b""), OutcomeUnknown),
+    (coded(408, "timeout"), OutcomeUnknown),
+    (Say(body=b'{"choices": [{"mess'), OutcomeUnknown),
+    (Say(body=b""), OutcomeUnknown),
+    (Say(body={"choices": []}), OutcomeUnknown),
+    (Say(body={"choices": [{"message": None}]}), OutcomeUnknown),
+    (Say(body=[1]), OutcomeUnknown),
+    (Say(body={"x": "y" * 500}, cut_after=100), OutcomeUnknown),
+    (Say(cut_after=0), OutcomeUnknown),
+]
+REFUSED = [
+    (coded(400, "invalid_value"), CallRefused),
+    (coded(422, "unprocessable"), CallRefused),
+    (coded(400, "context_length_exceeded"), ContextExceeded),
+    (coded(400, "exceed_context_size_error"), ContextExceeded),
+    (
+        failed(400, {"object": "error", "message": "maximum context length is 2048 tokens"}),
+        ContextExceeded,
+    ),
+    (coded(413, ""), ContextExceeded),
+    (coded(401, "invalid_api_key"), KeyRejected),
+    (failed(401, {"statusCode": 401, "message": "Access denied"}), KeyRejected),
+    (failed(401, {"message": "Unauthorized", "request_id": "r"}), KeyRejected),
+    (coded(403, "unsupported_country"), KeyRejected),
+    (coded(404, "model_not_found"), ModelMissing),
+    (failed(404, {"detail": "Not Found"}), ModelMissing),
+    (failed(405, b""), ModelMissing),
+    (failed(402, {"error": {"message": "Insufficient Balance"}}), FundsExhausted),
+    (coded(429, "insufficient_quota"), FundsExhausted),
+    (coded(429, "credit_balance_exhausted"), FundsExhausted),
+    (coded(429, "project_spend_limit_exceeded"), FundsExhausted),
+]
+
+
+@pytest.mark.parametrize(("say", "kind"), UNBILLED_LATER)
+def test_what_was_surely_not_billed_may_be_tried_again(say: Say, kind: type) -> None:
+    error = error_of(say)
+
+    assert type(error) is kind
+    assert isinstance(error, Unavailable)
+    assert error.billed is Billed.NO
+
+
+@pytest.mark.parametrize(("say", "kind"), UNKNOWN_LATER)
+def test_what_may_have_been_billed_is_said_to_be_unknown(say: Say, kind: type) -> None:
+    error = error_of(say)
+
+    assert type(error) is kind
+    assert isinstance(error, Unavailable)
+    assert error.billed is Billed.UNKNOWN
+
+
+@pytest.mark.parametrize(("say", "kind"), REFUSED)
+def test_what_will_not_mend_by_waiting_is_refused(say: Say, kind: type) -> None:
+    error = error_of(say)
+
+    assert type(error) is kind
+    assert isinstance(error, Refused)
+    assert error.billed is Billed.NO
+
+
+def test_a_filtered_document_may_have_been_billed() -> None:
+    azure = {
+        "error": {
+            "code": "content_filter",
+            "status": 400,
+            "innererror": {"code": "ResponsibleAIPolicyViolation"},
+        }
+    }
+
+    error = error_of(failed(400, azure))
+
+    assert isinstance(error, ContentFiltered)
+    assert error.billed is Billed.UNKNOWN
+
+
+def test_an_error_wrapped_into_a_success_is_an_error() -> None:
+    assert isinstance(error_of(Say(body={"error": {"code": 429, "message": "slow"}})), RateLimited)
+
+
+def test_a_provider_that_says_nothing_is_given_up_at_its_time() -> None:
+    error = error_of(Say(silent=True), timeout_s=0.05)
+
+    assert isinstance(error, OutcomeUnknown)
+    assert "0.05 s" in str(error)
+
+
+def test_an_answer_without_end_is_not_read_to_the_end() -> None:
+    error = error_of(Say(body=b" " * (ANSWER_BYTES_MAX + 1)))
+
+    assert isinstance(error, OutcomeUnknown)
+    assert "longer than" in str(error)
+
+
+def test_a_redirect_is_not_followed() -> None:
+    heard: list[Heard] = []
+
+    with pytest.raises(ModelMissing):
+        ask(
+            Protocol.OPENAI,
+            Say(status=307, headers={"Location": "/elsewhere"}),
+            heard=heard,
+        )
+
+    assert [request.path for request in heard] == ["/chat/completions"]
+
+
+def test_nobody_home_is_surely_not_billed() -> None:
+    async def run() -> None:
+        async with open_client(concurrency=1) as client:
+            # Nothing can listen on port 1 without being root, and nothing does.
+            access = ProviderAccess(
+                name="acme", protocol=Protocol.OPENAI, base_url="http://127.0.0.1:1/v1"
+            )
+            await OpenAiAdapter(access, client).answer(a_call())
+
+    with pytest.raises(ProviderDown) as caught:
+        asyncio.run(run())
+
+    assert caught.value.billed is Billed.NO
+
+
+def test_an_address_that_is_none_is_the_catalogs_fault() -> None:
+    with pytest.raises(ModelMissing, match="not an HTTP URL"):
+        ask(Protocol.OPENAI, said(), base_url="ftp://example.test")
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": "0.5"}, 0.5),
+        ({"retry-after-ms": "1500", "Retry-After": "2"}, 1.5),
+        (
+            {
+                "Retry-After": "Wed, 21 Oct 2026 07:28:30 GMT",
+                "Date": "Wed, 21 Oct 2026 07:28:00 GMT",
+            },
+            30.0,
+        ),
+        (
+            {
+                "Retry-After": "Wed, 21 Oct 2026 07:27:00 GMT",
+                "Date": "Wed, 21 Oct 2026 07:28:00 GMT",
+            },
+            0.0,
+        ),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "-3"}, None),
+        ({"Retry-After": "inf"}, None),
+    ],
+)
+def test_the_wait_that_was_asked_for_is_passed_on(
+    headers: dict[str, str], wait_s: float | None
+) -> None:
+    error = error_of(coded(429, "rate_limit_exceeded", **headers))
+
+    assert isinstance(error, RateLimited)
+    assert error.retry_after_s == wait_s
+
+
+def test_an_error_never_shows_the_key() -> None:
+    error = error_of(coded(401, "invalid_api_key", f"Incorrect API key provided: {KEY}."))
+
+    assert KEY not in str(error)
+    assert "[key]" in str(error)
+
+
+def test_an_error_never_shows_a_masked_key() -> None:
+    error = error_of(coded(401, "x", "Incorrect API key provided: sk-secr*********6789."))
+
+    assert "6789" not in str(error)
+
+
+def test_an_error_never_shows_the_document() -> None:
+    error = error_of(coded(400, "invalid", "cannot parse 'confidential merger of Alpha'"))
+
+    assert "merger" not in str(error)
+    assert "withheld" in str(error)
+
+
+def test_a_validation_error_that_holds_the_document_is_told_without_it() -> None:
+    detail = [{"loc": ["messages"], "msg": "too many messages", "input": DOCUMENT}]
+
+    error = error_of(failed(422, {"detail": detail}))
+
+    assert "too many messages" in str(error)
+    assert "merger" not in str(error)
+
+
+def test_an_errors_message_is_bounded() -> None:
+    assert len(str(error_of(coded(400, "c" * 5000, "no " * 5000)))) < 400
+
+
+def test_the_key_is_not_in_what_is_printed_of_an_access() -> None:
+    access = ProviderAccess(
+        name="acme", protocol=Protocol.OPENAI, api_key=KEY, headers={"X-Key": KEY}
+    )
+
+    assert KEY not in repr(access)
+
+
+def test_a_document_of_megabytes_is_sent_whole() -> None:
+    heard: list[Heard] = []
+    long = "word " * 500_000
+
+    ask(Protocol.OPENAI, said(), a_call(prompt=long), heard=heard)
+
+    assert heard[0].body["messages"][1]["content"] == long
