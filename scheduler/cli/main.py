@@ -19,6 +19,7 @@ COMMANDS = {
     "results": "scheduler.cli.results",
     "sandbox": "scheduler.cli.sandbox",
     "status": "scheduler.cli.status",
+    "worker": "scheduler.cli.worker",
 }
 """Each command's module, which has the click command as `command`."""
 

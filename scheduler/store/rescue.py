@@ -53,7 +53,7 @@ _GIVE_BACK = text("""
     UPDATE job
     SET state = 'queued', parcel_id = NULL, plan_id = NULL, reserved_nusd = job.held_nusd,
         deferrals = least(job.deferrals::int + 1, 32767),
-        deferral_reason = 'its parcel was given up: its workers died, or lost it, again and again'
+        deferral_reason = 'its parcel was given up: every worker that had it died or lost it'
     FROM (
         SELECT id, plan_id, reserved_nusd - held_nusd AS free_nusd FROM job
         WHERE parcel_id = ANY(CAST(:parcels AS bigint[])) AND state = 'planned'
@@ -72,6 +72,14 @@ class Rescued:
     dead: int = 0
     unknown_attempts: int = 0
     jobs_given_back: int = 0
+
+    def __add__(self, other: "Rescued") -> "Rescued":
+        return Rescued(
+            ready=self.ready + other.ready,
+            dead=self.dead + other.dead,
+            unknown_attempts=self.unknown_attempts + other.unknown_attempts,
+            jobs_given_back=self.jobs_given_back + other.jobs_given_back,
+        )
 
 
 def rescue_parcels(conn: Connection, *, limit: int) -> Rescued:

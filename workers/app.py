@@ -1,0 +1,80 @@
+"""The Celery app: it rings the bell, and Postgres holds the work."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+
+from celery import Celery, signals
+from celery.apps.worker import Worker
+from celery.exceptions import SecurityWarning
+
+from workers.bell import broker_url
+from workers.process import Running
+
+TASK = "apportion.work"
+
+# Bells that are answered at a time: one per provider is at work, the others end at once.
+ANSWERS = 16
+
+
+def queue_of(provider: str) -> str:
+    """The Celery queue of *provider*'s parcels."""
+    return f"apportion.{provider}"
+
+
+def celery_app(url: str) -> Celery:
+    """An app that consumes from the broker at *url*."""
+    app = Celery("apportion", broker=broker_url(url), set_as_current=False)
+    app.conf.update(
+        accept_content=["json"],
+        task_serializer="json",
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_ignore_result=True,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        broker_connection_retry_on_startup=True,
+        # Postgres or RabbitMQ may be away for longer than a hundred tries.
+        broker_connection_max_retries=None,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+    )
+    return app
+
+
+def serve(app: Celery, running: Running, *, name: str, providers: Sequence[str]) -> int:
+    """Answer the bells of *providers* until the process is told to stop; Celery's exit status.
+
+    *name* is the worker's in Celery, like `name@host`.
+    """
+
+    @app.task(name=TASK)  # type: ignore[untyped-decorator]
+    def work(parcel_id: int, attempt: int) -> None:
+        running.work(parcel_id, attempt)
+
+    def keep_logs(**_: object) -> None:
+        """Connected, it keeps Celery from setting up logs of its own; a bell is no news."""
+        logging.getLogger("celery").setLevel(logging.WARNING)
+
+    def stop(**_: object) -> None:
+        running.stop()
+
+    signals.setup_logging.connect(keep_logs)
+    signals.worker_shutting_down.connect(stop)
+    # It warns root of pickled messages; only JSON is taken here.
+    warnings.simplefilter("ignore", SecurityWarning)
+    worker = Worker(
+        app=app,
+        hostname=name,
+        # Threads: each only waits for the event loop, which does the work.
+        pool="threads",
+        concurrency=ANSWERS,
+        queues=[queue_of(provider) for provider in providers],
+        without_gossip=True,
+        without_mingle=True,
+        without_heartbeat=True,
+        quiet=True,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
