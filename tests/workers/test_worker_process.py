@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.rig.process import ProcessHandle
-from tests.rig.waiting import eventually
 from tests.workers.audit import assert_books_are_right, count, job_states
 from tests.workers.planned import add_budget, plan, wishes
 from tests.workers.served import Scene, scene
