@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler.optimise import moves
-from scheduler.optimise.complete import Whole
 from scheduler.optimise.dual import Dual, Point
 from scheduler.optimise.kernels import Floats, Indices, Wholes
-from scheduler.optimise.refine import cheap_moves, runs, shifts_of, unclear
+from scheduler.optimise.unclear import Unclear, cheap_moves, runs, shifts_of, unclear_jobs
 
 NODES_MOST = 100_000
 MOVES_MOST = 250
@@ -26,7 +25,7 @@ class Core:
     """The moves that could be part of a better plan.
 
     Attributes:
-        whole: the jobs, each at the choice that the prices give it.
+        unclear: the jobs, each at the choice that the prices give it.
         complete: whether these are all such moves, or the cheapest of them.
         job, option, losses: (moves,), sorted by job and then by loss.
         shifts: (moves, rows) float64, exact.
@@ -34,7 +33,7 @@ class Core:
         prices: (rows,).
     """
 
-    whole: Whole
+    unclear: Unclear
     complete: bool
     job: Wholes
     option: Wholes
@@ -47,19 +46,19 @@ class Core:
 def core_of(dual: Dual, point: Point, *, scales: Floats, gap: float, most: int) -> Core:
     """The moves that lose less than *gap* (in value) at *point*; the cheapest *most* of them."""
     count = min(most, int(np.count_nonzero(point.priced.regret < gap)))
-    whole = unclear(dual, point, scales=scales, count=max(1, count))
-    job, option, losses = cheap_moves(whole, most + 1)
+    unclear = unclear_jobs(dual, point, scales=scales, count=max(1, count))
+    job, option, losses = cheap_moves(unclear, most + 1)
     inside = losses < gap
     complete = len(job) <= most or not inside.all()
     job, option, losses = job[inside], option[inside], losses[inside]
     order = np.lexsort((losses, job))[:most]
     return Core(
-        whole=whole,
+        unclear=unclear,
         complete=complete and count < most,
         job=job[order],
         option=option[order],
         losses=losses[order],
-        shifts=shifts_of(whole, job[order], option[order]),
+        shifts=shifts_of(unclear, job[order], option[order]),
         slack=point.slack,
         prices=point.prices,
     )
@@ -92,7 +91,7 @@ def search(core: Core, *, gap: float) -> tuple[Indices | None, bool]:
     )
     if least >= gap:
         return None, bool(through)
-    chosen = core.whole.chosen.copy()
+    chosen = core.unclear.chosen.copy()
     for move in pick[pick >= 0].tolist():
         chosen[core.job[index[move]]] = core.option[index[move]]
     return chosen, bool(through)

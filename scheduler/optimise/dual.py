@@ -20,7 +20,10 @@ from scheduler.optimise.smooth import Sample, newton_step, settle
 SAMPLE_JOBS = 2048
 FULL_STEPS = 8
 ENOUGH = 1e-6
-"""A step that lowers D by less than this part of it is the last."""
+"""A step that lowers D by less than this part of it is the last, if prices also balance."""
+
+BALANCED = 1e-5
+"""Rows that cost something are used to their bounds, but for this part of D in all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,24 +89,31 @@ class Dual:
 
 
 def sample_of(dual: Dual, *, rng: np.random.Generator, most: int) -> tuple[Wholes, Floats]:
-    """Up to *most* jobs drawn from every group, and how many jobs each stands for."""
+    """About *most* jobs from all groups, and how many jobs each stands for.
+
+    Small groups come whole before large ones are thinned: their budgets' prices need it.
+    """
     columns = dual.columns
     if columns.n <= most:
         return np.arange(columns.n), np.ones(columns.n)
-    order = rng.permutation(columns.n)
     sizes = np.bincount(columns.groups, minlength=columns.group_count)
-    # Small groups are drawn whole before large ones are thinned: their budgets need it.
-    wanted = np.minimum(sizes, max(8, most // (4 * columns.group_count)))
+    wanted = np.minimum(sizes, max(8, most // (2 * columns.group_count)))
     rest = max(0, most - int(wanted.sum()))
-    wanted = wanted + ((sizes - wanted) * min(1.0, rest / max(1, columns.n))).astype(np.int64)
-    groups = columns.groups[order]
-    by_group = np.argsort(groups, kind="stable")
-    starts = np.cumsum([0, *sizes[:-1]])
-    rank = np.arange(columns.n) - starts[groups[by_group]]
-    picked = by_group[rank < wanted[groups[by_group]]]
-    jobs = np.sort(order[picked])
-    copies = sizes[columns.groups[jobs]] / wanted[columns.groups[jobs]]
-    return jobs, copies
+    wanted = wanted + ((sizes - wanted) * (rest / columns.n)).astype(np.int64)
+    small = sizes <= 2 * wanted
+    drawn = rng.integers(0, columns.n, 4 * most)
+    drawn = drawn[~small[columns.groups[drawn]]]
+    jobs = np.union1d(drawn, np.flatnonzero(small[columns.groups])) if small.any() else drawn
+    # Of each group, as many as are wanted, in an order that has nothing to do with the jobs'.
+    jobs = rng.permutation(np.unique(jobs))
+    by_group = np.argsort(columns.groups[jobs], kind="stable")
+    jobs = jobs[by_group]
+    groups = columns.groups[jobs]
+    taken = np.bincount(groups, minlength=columns.group_count)
+    rank = np.arange(len(jobs)) - (np.cumsum(taken) - taken)[groups]
+    jobs = np.sort(jobs[small[groups] | (rank < wanted[groups])])
+    kept = np.bincount(columns.groups[jobs], minlength=columns.group_count)
+    return jobs, (sizes / np.maximum(kept, 1))[columns.groups[jobs]]
 
 
 def descend(
@@ -143,7 +153,10 @@ def descend(
         gained = best.bound - point.bound
         if gained > 0.0:
             best, parts = point, there
-        if gained < ENOUGH * abs(best.bound):
+        size = abs(best.bound)
+        if gained < ENOUGH * size and (
+            gained <= 0.0 or float(best.prices @ np.abs(best.slack)) < BALANCED * size
+        ):
             break
     return best if best.bound <= free.bound else free
 

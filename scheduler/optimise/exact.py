@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from ortools.sat.python import cp_model
 
-from scheduler.optimise.complete import Whole
 from scheduler.optimise.kernels import Floats, Indices, Wholes
-from scheduler.optimise.refine import runs, shifts_of
+from scheduler.optimise.unclear import Unclear, runs, shifts_of
 
 VARIABLES_MOST = 20_000
 WHOLE_MOST = 2.0**53
@@ -33,7 +32,7 @@ class Answer:
 
 
 def settle_exactly(
-    whole: Whole,
+    unclear: Unclear,
     job: Wholes,
     option: Wholes,
     losses: Floats,
@@ -50,7 +49,7 @@ def settle_exactly(
     """
     if len(job) > VARIABLES_MOST:
         return None
-    shifts = shifts_of(whole, job, option)
+    shifts = shifts_of(unclear, job, option)
     if np.abs(shifts).sum(axis=0).max(initial=0) + np.abs(slack).max(initial=0) > WHOLE_MOST:
         return None
     model = cp_model.CpModel()
@@ -82,7 +81,7 @@ def settle_exactly(
     least = base + solver.best_objective_bound * step - rounding
     if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         return Answer(chosen=None, least_loss=least, hopeless=False)
-    chosen = whole.chosen.copy()
+    chosen = unclear.chosen.copy()
     for j, pick in enumerate(picks):
         if solver.boolean_value(pick):
             chosen[job[j]] = option[j]

@@ -13,14 +13,14 @@ from ortools.linear_solver import pywraplp
 
 from scheduler.domain.plan import Row, RowKind
 from scheduler.optimise.columns import Columns
-from scheduler.optimise.complete import Whole
+from scheduler.optimise.complete import repair
 from scheduler.optimise.dual import Dual, Point
 from scheduler.optimise.kernels import Floats, Wholes
 from scheduler.optimise.problem import Objective, Problem
-from scheduler.optimise.refine import unclear
 from scheduler.optimise.result import Relaxation
 from scheduler.optimise.rows import FLOORS, Rows, sums
 from scheduler.optimise.search import Limits
+from scheduler.optimise.unclear import Unclear, unclear_jobs
 
 ROUNDS = 300
 PROVEN = -1e-9
@@ -46,9 +46,9 @@ def explain(columns: Columns, *, proven: bool, limits: Limits) -> tuple[Relaxati
     point = cheapest_breach(dual, scales, limits)
     if point.bound >= PROVEN and not proven:
         return ()
-    whole = unclear(dual, point, scales=scales, count=UNCLEAR_MOST)
-    whole.repair()
-    return _relaxations(bare, firm, whole, point, scales)
+    unclear = unclear_jobs(dual, point, scales=scales, count=UNCLEAR_MOST)
+    repair(unclear)
+    return _relaxations(bare, firm, unclear, point, scales)
 
 
 def unservable(columns: Columns) -> tuple[Relaxation, ...]:
@@ -111,11 +111,11 @@ def cheapest_breach(dual: Dual, scales: Floats, limits: Limits) -> Point:
 
 
 def _relaxations(
-    bare: Columns, firm: tuple[Row, ...], whole: Whole, point: Point, scales: Floats
+    bare: Columns, firm: tuple[Row, ...], unclear: Unclear, point: Point, scales: Floats
 ) -> tuple[Relaxation, ...]:
     """What the least breaking plan breaks, and the rows that hold against it."""
-    _, used = bare.measure_up(whole.plan(point.priced.choice))
-    over = whole.rows.excess(used)
+    _, used = bare.measure_up(unclear.plan(point.priced.choice))
+    over = unclear.rows.excess(used)
     held = point.prices * scales > 1e-6
     amounts = {
         row.name: _in_units(row, max(0, over[k]), bare.measures, used)

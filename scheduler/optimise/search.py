@@ -13,13 +13,15 @@ from scheduler.optimise.complete import complete
 from scheduler.optimise.dual import Dual, Point, descend
 from scheduler.optimise.exact import VARIABLES_MOST, settle_exactly
 from scheduler.optimise.kernels import Floats, Indices, Wholes
-from scheduler.optimise.refine import cheap_moves, refine, unclear
+from scheduler.optimise.refine import refine
 from scheduler.optimise.rows import EPS, Rows
+from scheduler.optimise.unclear import Unclear, cheap_moves, unclear_jobs
 
 ENOUGH = 5e-6
 """A gap that is not worth a linear program."""
 
 ROUNDS = 4
+UNCLEAR_MOST = 20_000
 EXACT_JOBS = 5000
 EXACT_S = 2.0
 """What CP-SAT may take, in its own deterministic seconds."""
@@ -117,15 +119,22 @@ class Search:
             rng = np.random.default_rng(self.seed)
             timely = self.limits.timely
             best = descend(dual, free, scales=scales, rng=rng, timely=timely, start=start)
-        self._complete(best, scales, count=256 + 4 * rows.count)
+        self._complete(best, scales, count=self._unclear_jobs())
         bound = best.bound
         if self._gap(bound) > ENOUGH:
-            best = refine(dual, best, scales=scales, enough=ENOUGH / 10, timely=self.limits.timely)
-            self._complete(best, scales, count=1024 + 8 * rows.count)
+            best, rounded = refine(
+                dual, best, scales=scales, enough=ENOUGH / 10, timely=self.limits.timely
+            )
+            self._complete(best, scales, count=4 * self._unclear_jobs(), choice=rounded)
             bound = self._search_core(best, min(bound, best.bound), scales)
         if self._gap(bound) > self.limits.gap and self.limits.timely():
             bound = self._settle_exactly(best, bound, scales)
         return self._found(best, bound)
+
+    def _unclear_jobs(self) -> int:
+        """How many jobs to look at first: some for every row, and some for every group."""
+        wanted = 256 + 4 * self.dual.rows.count + 16 * self.columns.group_count
+        return min(wanted, UNCLEAR_MOST)
 
     def _gap(self, bound: float) -> float:
         return relative_gap(self._value, bound, self._rounding(bound))
@@ -141,12 +150,19 @@ class Search:
         if value > self._value:
             self._plan, self._value, self._used = plan, value, used
 
-    def _complete(self, point: Point, scales: Floats, *, count: int) -> None:
-        plan = complete(
-            lambda wanted: unclear(self.dual, point, scales=scales, count=wanted),
-            choice=point.priced.choice,
-            count=count,
-        )
+    def _complete(
+        self, point: Point, scales: Floats, *, count: int, choice: Indices | None = None
+    ) -> None:
+        """Offer a plan near what the prices choose, or near *choice*."""
+        used = None if choice is None else self.columns.measure_up(choice)[1]
+
+        def unclear_at(wanted: int) -> Unclear:
+            return unclear_jobs(
+                self.dual, point, scales=scales, count=wanted, choice=choice, used=used
+            )
+
+        start = point.priced.choice if choice is None else choice
+        plan = complete(unclear_at, choice=start, count=count)
         if plan is not None:
             self._offer(plan)
 
@@ -161,7 +177,7 @@ class Search:
             )
             chosen, through = cores.search(core, gap=missing)
             if chosen is not None:
-                self._offer(core.whole.plan_with(point.priced.choice, chosen))
+                self._offer(core.unclear.plan(point.priced.choice, chosen))
             if through and core.complete:
                 return self._proven(bound)
             if chosen is None:
@@ -178,11 +194,11 @@ class Search:
             EXACT_JOBS
         ):
             return bound
-        whole = unclear(self.dual, point, scales=scales, count=self.columns.n)
-        job, option, losses = cheap_moves(whole, VARIABLES_MOST + 1)
+        unclear = unclear_jobs(self.dual, point, scales=scales, count=self.columns.n)
+        job, option, losses = cheap_moves(unclear, VARIABLES_MOST + 1)
         inside = losses < missing
         answer = settle_exactly(
-            whole,
+            unclear,
             job[inside],
             option[inside],
             losses[inside],
@@ -196,7 +212,7 @@ class Search:
         if answer.hopeless:
             return -np.inf if self._plan is None else self._proven(bound)
         if answer.chosen is not None:
-            self._offer(whole.plan_with(point.priced.choice, answer.chosen))
+            self._offer(unclear.plan(point.priced.choice, answer.chosen))
         lowest = point.bound - answer.least_loss + self.columns.rounding(abs(point.bound))
         # Moves that were left out lose more than the gap: plans with them are no better.
         return min(bound, max(lowest, self._value + self.columns.rounding(abs(self._value))))
