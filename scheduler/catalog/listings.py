@@ -12,7 +12,10 @@ from scheduler.domain.listing import Listing, Protocol, ProviderAccess
 from scheduler.domain.offer import Lane, Offer
 
 SANDBOX = "sandbox"
-"""The provider that sells nothing: its answers are made up, and its prices are not paid."""
+"""The provider that sells nothing: its answers are made up, and its prices are not paid.
+
+A catalog may have more of them, each called `sandbox-` and something.
+"""
 PPM = 1_000_000
 
 
@@ -33,7 +36,11 @@ def prices_digest(listings: Iterable[Listing]) -> bytes:
 
 def sandbox_offers(listings: Iterable[Listing]) -> dict[str, Offer]:
     """What the sandbox sells, by model: the server bills by the same prices as the ledger."""
-    return {one.offer.model: one.offer for one in listings if one.offer.provider == SANDBOX}
+    return {
+        one.offer.model: one.offer
+        for one in listings
+        if one.offer.provider.partition("-")[0] == SANDBOX
+    }
 
 
 def _listing(

@@ -10,6 +10,7 @@ from scheduler.domain.errors import SchedulerError
 COMMANDS = {
     "audit": "scheduler.cli.audit",
     "budget": "scheduler.cli.budget",
+    "demo": "scheduler.cli.demo",
     "doctor": "scheduler.cli.doctor",
     "intake": "scheduler.cli.intake",
     "migrate": "scheduler.cli.migrate",
@@ -17,7 +18,9 @@ COMMANDS = {
     "plan": "scheduler.cli.plan",
     "report": "scheduler.cli.report",
     "results": "scheduler.cli.results",
+    "run": "scheduler.cli.run",
     "sandbox": "scheduler.cli.sandbox",
+    "serve": "scheduler.cli.serve",
     "status": "scheduler.cli.status",
     "worker": "scheduler.cli.worker",
 }

@@ -40,7 +40,8 @@ def command(
     """Print results, one JSON object a line, in the order in which the jobs came in.
 
     JOB_IDS are the clients' own; without any, all jobs' results are printed.  `cost_usd` is
-    all that was spent on the job, failed calls included; `quality` is what the plan predicted.
+    all that was spent on the job, failed calls included; `quality_predicted` is what its plan
+    counted on.  The fields are those of the events on documents.results.
     """
     wanted = Wanted(
         scope=scope,
@@ -49,7 +50,7 @@ def command(
         job_keys=job_ids,
     )
     with open_service(read_settings()) as service, snapshot(service.engine) as conn:
-        lines = (json_line(_shown(line)) for line in results(conn, wanted))
+        lines = (json_line(shown(line)) for line in results(conn, wanted))
         if out is None:
             _print(lines)
         else:
@@ -58,7 +59,8 @@ def command(
             click.echo(f"{count:,} results written to {out}", err=True)
 
 
-def _shown(line: ResultLine) -> dict[str, Any]:
+def shown(line: ResultLine) -> dict[str, Any]:
+    """*line* as programs read it."""
     return {
         "job_id": line.job_key,
         "scope": line.scope,
@@ -70,8 +72,9 @@ def _shown(line: ResultLine) -> dict[str, Any]:
         "model": line.model,
         "offer": line.offer,
         "reduction": line.reduction,
-        "cost_usd": float(usd_from_nusd(line.cost_nusd)),
-        "quality": None if line.quality_ppm is None else line.quality_ppm / 1_000_000,
+        "cost_usd": usd_from_nusd(line.cost_nusd).normalize(),
+        "quality_predicted": None if line.quality_ppm is None else line.quality_ppm / 1_000_000,
+        "plan_id": line.plan_id,
         "attempt_id": line.attempt_id,
         "tags": line.tags,
         "finished_at": line.at,

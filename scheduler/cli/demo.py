@@ -1,0 +1,216 @@
+"""`apportion demo`: the main job, end to end, on real documents and a made-up provider."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from sqlalchemy import Connection
+
+from scheduler.cli.context import Service, open_service
+from scheduler.cli.messages import Ask, add_documents
+from scheduler.cli.result_lines import write_results
+from scheduler.cli.run import always_budget
+from scheduler.cli.running import Ended, work_off
+from scheduler.cli.supervise import stop_on_signals
+from scheduler.cli.watching import print_end, watching
+from scheduler.compliance.verification import verify
+from scheduler.domain.errors import Refused, Unavailable
+from scheduler.domain.job import Task
+from scheduler.domain.money import nusd_from_usd, usd_text
+from scheduler.settings import read_settings
+from scheduler.store.connect import snapshot
+from scheduler.store.project_standing import standing
+from scheduler.store.scopes import Scope, ensure_scope, list_scopes
+
+DOCUMENTS = Path("examples/documents")
+SCOPE = "default/demo"
+LATENCY_S = "0.15"
+# The southern sandbox answers a few calls, and then fails for good.
+FAULTS = {
+    "rules": [
+        {"model": "sandbox-large-south", "fault": "500", "skip": 6},
+        {"model": "sandbox-medium-south", "fault": "500", "skip": 9},
+        {"model": "sandbox-large", "fault": "429", "skip": 3, "count": 2, "wait_s": 0.3},
+    ]
+}
+POLICY = {"work": {"tries_max": 2, "tries_s": 10, "breaker_failures": 4, "breaker_rest_s": 60}}
+
+
+class NoDocuments(Refused):
+    """The demo's documents are not where it looks for them."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(
+            f"there are no .txt files in {directory}; run it from a clone of the project, "
+            "or give a directory of your own with --documents"
+        )
+        self.directory = directory
+
+
+class SandboxFailed(Unavailable):
+    """The sandbox did not start."""
+
+    def __init__(self) -> None:
+        super().__init__("the sandbox did not start; `apportion sandbox --port 0` says why")
+
+
+@click.command()
+@click.option("--budget", "budget_usd", default="0.40", show_default=True, metavar="USD")
+@click.option(
+    "--documents",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=DOCUMENTS,
+    show_default=True,
+)
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the results go; demo/results.jsonl under APPORTION_HOME unless set.",
+)
+def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
+    """Summarize real documents under a budget that cannot pay for the best model everywhere.
+
+    Nothing leaves this machine and nobody is paid: the models are a sandbox's, which speaks
+    the real protocol, asks real prices of play money, and fails half-way on purpose.  All
+    else is the real service, with a Postgres of its own.  Ctrl-C stops it; the same command
+    goes on from there, and pays for nothing twice.
+    """
+    texts = sorted(documents.glob("*.txt"))
+    if not texts:
+        raise NoDocuments(documents)
+    home = read_settings().home / "demo"
+    _configure(home)
+    stop = stop_on_signals()
+    say = Console(highlight=False)
+    say.print(f"[bold]Apportion demo.[/] {len(texts)} real documents, {budget_usd} USD.")
+    with _sandbox(home) as url:
+        os.environ["APPORTION_SANDBOX_URL"] = url
+        settings = read_settings()
+        with open_service(settings, pool_size=8) as service:
+            project = _project(service, nusd_from_usd(budget_usd))
+            ask = Ask(task=Task.SUMMARIZE, words=90)
+            add_documents(service, settings, project, texts, ask)
+            with watching(say, service) as watcher:
+                ended = work_off(
+                    service, settings, project_id=project.id, workers=1, watcher=watcher, stop=stop
+                )
+            _end(say, service, project, ended, out or home / "results.jsonl", url, stop)
+
+
+def _configure(home: Path) -> None:
+    """The environment that this process's children share with it; only the demo's own."""
+    for name in [one for one in os.environ if one.startswith("APPORTION_")]:
+        del os.environ[name]
+    catalog = str(files("scheduler.catalog").joinpath("demo.yaml"))
+    os.environ |= {
+        "APPORTION_HOME": str(home),
+        "APPORTION_CATALOG": catalog,
+        "APPORTION_POLICY": json.dumps(POLICY),
+        "APPORTION_LOG_LEVEL": "ERROR",
+    }
+
+
+@contextmanager
+def _sandbox(home: Path) -> Iterator[str]:
+    """A sandbox of its own, on a free port; its URL."""
+    home.mkdir(parents=True, exist_ok=True)
+    argv = [sys.executable, "-m", "scheduler", "sandbox", "--port", "0", "--latency", LATENCY_S]
+    argv += ["--bill", str(home / "bill.jsonl"), "--faults", json.dumps(FAULTS)]
+    process = subprocess.Popen(  # noqa: S603 - this program, with arguments of its own
+        argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True, text=True
+    )
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        if not ready:
+            raise SandboxFailed
+        yield str(json.loads(ready)["url"])
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _project(service: Service, budget_nusd: int) -> Scope:
+    """The project of the demo that was broken off, or a new one, with its budget."""
+    with service.engine.begin() as conn:
+        project = _latest(conn)
+        always_budget(conn, project, limit_nusd=budget_nusd)
+        return project
+
+
+def _latest(conn: Connection) -> Scope:
+    numbers = [
+        int(path.rpartition("/")[2])
+        for path, scope in list_scopes(conn).items()
+        if path.startswith(SCOPE + "/") and scope.kind == "project"
+    ]
+    last = max(numbers, default=0)
+    if last:
+        project = ensure_scope(conn, f"{SCOPE}/{last}")
+        now = standing(conn, project_id=project.id)
+        if now.over < now.jobs:
+            return project
+    return ensure_scope(conn, f"{SCOPE}/{last + 1}")
+
+
+def _end(
+    say: Console,
+    service: Service,
+    project: Scope,
+    ended: Ended,
+    out: Path,
+    url: str,
+    stop: threading.Event,
+) -> None:
+    count = write_results(service, project.path, out)
+    print_end(say, service, project, ended)
+    if stop.is_set():
+        say.print("\nStopped. `make demo` goes on from here, and pays for nothing twice.")
+        return
+    _check(say, service, url)
+    say.print(f"\n[bold]{count} results[/] are in {out}; the first of them:")
+    with out.open(encoding="utf-8") as lines:
+        first = json.loads(next(lines))
+    say.print(f"[dim]{first['job_id']}, {first['offer']}:[/] {first['output']}")
+    say.print(
+        "\nWith your own keys: [bold]OPENAI_API_KEY=... apportion run "
+        "examples/documents --task summarize --budget 5 --out results.jsonl[/]"
+    )
+
+
+def _check(say: Console, service: Service, url: str) -> None:
+    """Hold the ledger against the sandbox's bill, and the chain against itself."""
+    bill_nusd = _billed(url)
+    with service.engine.connect() as conn:
+        posted_nusd = conn.exec_driver_sql(
+            "SELECT coalesce(sum(amount_nusd), 0)::bigint FROM ledger"
+            " WHERE kind IN ('posting', 'waste', 'overrun')"
+        ).scalar_one()
+    same = "the same, to the nano-dollar" if bill_nusd == posted_nusd else "NOT the same"
+    say.print(
+        f"\nThe provider's own bill says {usd_text(bill_nusd)},"
+        f" the ledger {usd_text(posted_nusd)}: {same}."
+    )
+    with snapshot(service.engine) as conn:
+        audit = verify(conn)
+    found = "nothing was altered" if not audit.findings else f"{len(audit.findings)} FAULTS"
+    say.print(
+        f"The audit trail: {audit.records} records in {audit.streams} chains, {found}"
+        " (`apportion audit verify`)."
+    )
+
+
+def _billed(url: str) -> int:
+    with urllib.request.urlopen(f"{url.removesuffix('/v1')}/sandbox/bill") as answer:  # noqa: S310
+        total: dict[str, Any] = json.load(answer)
+    return int(total["cost_nusd"])

@@ -1,0 +1,118 @@
+"""The service's parts, each a loop that runs until it is told to stop."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+import structlog
+from celery import Celery
+
+from scheduler.catalog.listings import offers_on
+from scheduler.catalog.loading import load_catalog
+from scheduler.cli.context import Service
+from scheduler.cli.intaking import intake_of
+from scheduler.intake import consumer
+from scheduler.planning import bells, loop, publish, rescue
+from scheduler.planning.publish import Publishing
+from scheduler.settings import Settings
+from scheduler.store.migrate import ensure_partitions
+from scheduler.store.offers import sync_catalog
+
+LOG = structlog.get_logger("apportion.serve")
+HOUSEKEEPING_S = 3600.0
+"""How often the catalog's prices of the day and the months' partitions are looked after."""
+
+Loop = Callable[[Service, Settings, threading.Event], None]
+
+
+def sync_offers(service: Service, settings: Settings) -> None:
+    """Put the catalog's offers, with today's prices, into the database."""
+    listings = offers_on(
+        load_catalog(settings.catalog), today=datetime.now(UTC).date(), environ=os.environ
+    )
+    with service.engine.begin() as conn:
+        sync_catalog(conn, listings)
+
+
+def _intake(service: Service, settings: Settings, stop: threading.Event) -> None:
+    consumer.run(service.engine, intake_of(settings), stop=stop, log=LOG)
+
+
+def _planner(service: Service, settings: Settings, stop: threading.Event) -> None:
+    loop.run(
+        service.engine,
+        policy=settings.policies,
+        results_topic=settings.results_topic,
+        stop=stop,
+    )
+
+
+def _catalog(service: Service, settings: Settings, stop: threading.Event) -> None:
+    sync_offers(service, settings)
+    while not stop.wait(HOUSEKEEPING_S):
+        sync_offers(service, settings)
+
+
+def _bells(service: Service, settings: Settings, stop: threading.Event) -> None:
+    app = Celery("apportion", broker=service.broker_url, set_as_current=False)
+    bells.run(service.engine, app, policy=settings.policies.plan, stop=stop)
+
+
+def _publisher(service: Service, settings: Settings, stop: threading.Event) -> None:
+    if settings.kafka_bootstrap is None:
+        publish.discard(service.engine, stop=stop)
+    else:
+        publishing = Publishing(kafka=settings.kafka, name=settings.kafka_group)
+        publish.run(service.engine, publishing, stop=stop, log=LOG)
+
+
+def _rescue(service: Service, settings: Settings, stop: threading.Event) -> None:
+    rescue.run(service.engine, policy=settings.policies, stop=stop)
+
+
+def _partitions(service: Service, settings: Settings, stop: threading.Event) -> None:  # noqa: ARG001 - a Loop's shape
+    while not stop.wait(HOUSEKEEPING_S):
+        with service.engine.begin() as conn:
+            ensure_partitions(conn)
+
+
+PARTS: dict[str, tuple[Loop, ...]] = {
+    "intake": (_intake,),
+    "planner": (_catalog, _planner),
+    "relay": (_bells, _publisher),
+    "rescue": (_rescue, _partitions),
+}
+"""What each part runs, side by side."""
+
+
+def run_parts(
+    names: Iterable[str], service: Service, settings: Settings, *, stop: threading.Event
+) -> None:
+    """Run the parts *names* in this process until *stop*; blocks.
+
+    A loop that fails stops them all, and its error is raised here: a part that is half there
+    would go unnoticed.
+    """
+    errors: list[BaseException] = []
+
+    def run(one: Loop) -> None:
+        try:
+            one(service, settings, stop)
+        except BaseException as error:
+            errors.append(error)
+            stop.set()
+
+    threads = [
+        threading.Thread(target=run, args=(one,), name=f"{name}{one.__name__}", daemon=True)
+        for name in names
+        for one in PARTS[name]
+    ]
+    for thread in threads:
+        thread.start()
+    # A thread that is joined for ever keeps signals from being handled.
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.5)
+    if errors:
+        raise errors[0]

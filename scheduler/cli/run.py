@@ -1,0 +1,146 @@
+"""`apportion run`: documents in, results out, within a budget, and done."""
+
+import json
+from collections.abc import Sequence
+from datetime import date
+from hashlib import sha256
+from pathlib import Path
+
+import click
+from rich.console import Console
+from sqlalchemy import Connection
+
+from scheduler.cli.context import Service, open_service
+from scheduler.cli.messages import Ask, add_documents
+from scheduler.cli.result_lines import write_results
+from scheduler.cli.running import work_off
+from scheduler.cli.supervise import stop_on_signals
+from scheduler.cli.watching import print_end, watching
+from scheduler.domain.errors import Refused
+from scheduler.domain.job import Task
+from scheduler.domain.money import nusd_from_usd
+from scheduler.settings import read_settings
+from scheduler.store.budgets import set_budget
+from scheduler.store.scopes import Scope, ensure_scope
+
+RUNS = "default/runs"
+# A run's budget is for the run, however long it is broken off.
+ALWAYS = (date(2000, 1, 1), date(2100, 1, 1))
+
+
+class NotAllDone(Refused):
+    """Some documents have no result; the message says what to do."""
+
+    def __init__(self, *, waiting: int, failed: int) -> None:
+        super().__init__(
+            f"{waiting} documents wait and {failed} failed; for those that wait, run the same "
+            "command with a larger --budget: it goes on from here"
+        )
+        self.waiting = waiting
+        self.failed = failed
+
+
+@click.command()
+@click.argument("documents", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--task", type=click.Choice(list(Task)), required=True)
+@click.option("--budget", "budget_usd", required=True, metavar="USD", help="For the whole run.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("results.jsonl"),
+    show_default=True,
+)
+@click.option("--question", help="For answer: what is asked of every document.")
+@click.option("--labels", metavar="A,B,...", help="For classify.")
+@click.option(
+    "--schema",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="For extract: a file with the answer's JSON Schema.",
+)
+@click.option("--words", type=click.IntRange(1, 10_000), help="For summarize: about how long.")
+@click.option(
+    "--min-quality", type=click.FloatRange(0, 1), default=0.0, help="Of every answer, at least."
+)
+@click.option("--residency", metavar="REGION,...", help="Regions that documents may go to.")
+@click.option("--name", help="Of the run; from the task and --out unless set.")
+@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True)
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+def command(
+    *,
+    documents: Sequence[Path],
+    task: str,
+    budget_usd: str,
+    out: Path,
+    question: str | None,
+    labels: str | None,
+    schema: Path | None,
+    words: int | None,
+    min_quality: float,
+    residency: str | None,
+    name: str | None,
+    workers: int,
+    quiet: bool,
+) -> None:
+    """Do one task on DOCUMENTS (files, or directories of text files) within a budget, and end.
+
+    Plans all documents at once, works them off, and writes one JSON object a document to
+    --out, in which `job_id` is the document's path.  With no settings at all everything it
+    needs is started and stopped here; providers are on whose key is in the environment
+    (`apportion offers`).
+
+    Ctrl-C stops it.  The same command goes on where it was, and pays for nothing twice.  Exit
+    status 1 says that documents are left without a result.
+    """
+    settings = read_settings()
+    ask = Ask(
+        task=Task(task),
+        question=question,
+        labels=tuple(_parts(labels)),
+        json_schema=json.loads(schema.read_text()) if schema else None,
+        words=words,
+        min_quality=min_quality,
+        residency=tuple(_parts(residency)),
+    )
+    stop = stop_on_signals()
+    say = Console(highlight=False, quiet=quiet)
+    with open_service(settings, pool_size=8) as service:
+        project = _project(service, name or _name(ask, out), nusd_from_usd(budget_usd))
+        add_documents(service, settings, project, documents, ask)
+        with watching(say, service) as watcher:
+            ended = work_off(
+                service,
+                settings,
+                project_id=project.id,
+                workers=workers,
+                watcher=watcher,
+                stop=stop,
+            )
+        count = write_results(service, project.path, out)
+        print_end(say, service, project, ended)
+    say.print(f"\n{count} results are in {out}.")
+    now = ended.standing
+    if now.done < now.jobs:
+        raise NotAllDone(waiting=now.queued + now.planned, failed=now.failed)
+
+
+def _project(service: Service, name: str, budget_nusd: int) -> Scope:
+    with service.engine.begin() as conn:
+        project = ensure_scope(conn, f"{RUNS}/{name}")
+        always_budget(conn, project, limit_nusd=budget_nusd)
+    return project
+
+
+def always_budget(conn: Connection, scope: Scope, *, limit_nusd: int) -> None:
+    """Give *scope* a budget that lasts as long as whatever it is for."""
+    starts_on, ends_on = ALWAYS
+    set_budget(conn, scope_id=scope.id, starts_on=starts_on, ends_on=ends_on, limit_nusd=limit_nusd)
+
+
+def _name(ask: Ask, out: Path) -> str:
+    """The same for the same command, so that it goes on where it was broken off."""
+    asked = json.dumps([ask.fields(), str(out.resolve())], sort_keys=True)
+    return f"{ask.task}-{sha256(asked.encode()).hexdigest()[:10]}"
+
+
+def _parts(listed: str | None) -> list[str]:
+    return [part.strip() for part in (listed or "").split(",") if part.strip()]

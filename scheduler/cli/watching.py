@@ -1,0 +1,103 @@
+"""What a person sees while a run goes on, and at its end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from scheduler.cli.context import Service
+from scheduler.cli.plan import print_outcome
+from scheduler.cli.printing import table
+from scheduler.cli.running import Ended, Watcher
+from scheduler.domain.money import usd_text
+from scheduler.planning.outcome import PlanOutcome
+from scheduler.store.budgets import BudgetLine, list_budgets
+from scheduler.store.project_standing import OfferWork, Standing, offers_used
+from scheduler.store.scopes import Scope
+from scheduler.store.status import resting
+
+OFFERS = ("offer", "answers", "moved here", "calls in vain", "unknown", "spent")
+
+
+class _Screen:
+    """A progress bar, with plans and failing offers told above it."""
+
+    def __init__(self, say: Console, service: Service) -> None:
+        self._say = say
+        self._service = service
+        self._told: set[str] = set()
+        self._plans = 0
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("documents · {task.fields[money]}"),
+            TimeElapsedColumn(),
+            console=say,
+        )
+        self._bar = self.progress.add_task("working", total=None, money="")
+
+    def planned(self, outcome: PlanOutcome) -> None:
+        self._plans += 1
+        if self._plans == 1 and not self._say.quiet:
+            self.progress.stop()
+            print_outcome(outcome)
+            self.progress.start()
+        elif outcome.planned:
+            self._say.print(
+                f"planned again: {outcome.planned} jobs that waited, or were given back"
+            )
+
+    def looked(self, now: Standing) -> None:
+        money = f"{usd_text(now.spent_nusd)} spent, {usd_text(now.reserved_nusd)} set aside"
+        self.progress.update(self._bar, total=now.jobs, completed=now.over, money=money)
+        with self._service.engine.connect() as conn:
+            for line in resting(conn):
+                if line.offer not in self._told:
+                    self._told.add(line.offer)
+                    self._say.print(
+                        f"[red]{line.offer} fails[/] ({line.failures} times in a row:"
+                        f" {line.last_error}); it is left alone, and its jobs move to their next"
+                        " best offer"
+                    )
+
+
+@contextmanager
+def watching(say: Console, service: Service) -> Iterator[Watcher]:
+    """A watcher that shows a run's plan, progress and troubles for as long as the block runs."""
+    screen = _Screen(say, service)
+    with screen.progress:
+        yield Watcher(planned=screen.planned, looked=screen.looked)
+
+
+def print_end(say: Console, service: Service, project: Scope, ended: Ended) -> None:
+    """Print what was done by whom, what it cost, and what is left."""
+    with service.engine.connect() as conn:
+        used = offers_used(conn, project_id=project.id)
+        budgets = [line for line in list_budgets(conn) if line.scope == project.path]
+    say.print(table("What was done", OFFERS, map(_row, used)))
+    for line in budgets:
+        say.print(_budget_text(line))
+    now = ended.standing
+    say.print(f"{now.done} done, {now.failed} failed, {now.queued + now.planned} left.")
+    for reason in ended.reasons:
+        say.print(f"  waits: {reason}", markup=False)
+
+
+def _row(work: OfferWork) -> list[object]:
+    return [
+        work.offer,
+        work.used,
+        work.moved,
+        work.lost_calls,
+        work.unknown_calls,
+        usd_text(work.spent_nusd),
+    ]
+
+
+def _budget_text(line: BudgetLine) -> str:
+    return (
+        f"Budget {usd_text(line.limit_nusd)} = spent {usd_text(line.spent_nusd)}"
+        f" + set aside {usd_text(line.reserved_nusd)} + free {usd_text(line.free_nusd)}"
+    )
