@@ -30,7 +30,9 @@ class Settings(BaseSettings):
     of one, with any of `scheduler.domain.policy`'s figures, as {"plan": {"window_s": 5}}.
     """
 
-    model_config = SettingsConfigDict(env_prefix="APPORTION_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="APPORTION_", env_ignore_empty=True, frozen=True, extra="ignore"
+    )
 
     home: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("apportion")))
     database_url: SecretStr | None = None

@@ -42,7 +42,7 @@ class PortTaken(Unavailable):
 @click.command(
     epilog="Faults: " + ", ".join(fault.value for fault in Fault) + ".  docs/sandbox.md has more."
 )
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8377, show_default=True, help="0: a free one."
 )

@@ -1,6 +1,7 @@
 """Looks at every part the service stands on, and says what to do where one is not well."""
 
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -104,13 +105,19 @@ def _connections(health: DatabaseHealth) -> Check:
 
 def check_kafka(options: Mapping[str, Any], *, topics: Sequence[str]) -> Iterator[Check]:
     """Whether Kafka (kafka-python's *options*) answers, and has *topics*."""
-    where = ", ".join(options["bootstrap_servers"])
+    servers = options["bootstrap_servers"]
+    where = ", ".join(servers)
+    advice = "start it, or mend APPORTION_KAFKA_BOOTSTRAP and APPORTION_KAFKA_OPTIONS"
+    # The client itself would try for its whole time, and say less.
+    away = [_unreachable(*_address(server, port=9092)) for server in servers]
+    if all(away):
+        yield fault("kafka", f"{where}: {away[0]}", advice)
+        return
     try:
         with closing(KafkaAdminClient(**options, bootstrap_timeout_ms=REACH_S * 1_000)) as admin:
             yield _kafka_version(admin, where)
             there = set(admin.list_topics())
     except (KafkaError, OSError, ValueError, AssertionError) as error:
-        advice = "start it, or mend APPORTION_KAFKA_BOOTSTRAP and APPORTION_KAFKA_OPTIONS"
         yield fault("kafka", f"{where}: {error}", advice)
         return
     yield from (_topic(topic, there=topic in there) for topic in topics)
@@ -140,13 +147,30 @@ def check_broker(url: str) -> Check:
     """Whether Celery's broker at *url* answers."""
     if url.startswith("sqla+"):
         return well("broker", "the database")
+    advice = "start it, or mend APPORTION_BROKER_URL"
     with BrokerConnection(url, connect_timeout=REACH_S) as broker:  # type: ignore[no-untyped-call]
         where = broker.as_uri()  # without the password
+        if broker.hostname and broker.port and (away := _unreachable(broker.hostname, broker.port)):
+            return fault("broker", f"{where}: {away}", advice)
         try:
             broker.ensure_connection(max_retries=1, timeout=REACH_S)
         except (BrokerError, *broker.connection_errors) as error:
-            return fault("broker", f"{where}: {error}", "start it, or mend APPORTION_BROKER_URL")
+            return fault("broker", f"{where}: {error}", advice)
     return well("broker", where)
+
+
+def _address(server: str, *, port: int) -> tuple[str, int]:
+    host, _, said = server.strip().rpartition(":")
+    return (host.strip("[]"), int(said)) if host and said.isdecimal() else (server.strip(), port)
+
+
+def _unreachable(host: str, port: int) -> str | None:
+    """Why nothing answers at *host* and *port*; None where something does."""
+    try:
+        with socket.create_connection((host, port), timeout=REACH_S):
+            return None
+    except OSError as error:
+        return str(error)
 
 
 def check_catalog(load: Callable[[], Sequence[Listing]]) -> Iterator[Check]:

@@ -1,0 +1,59 @@
+"""`apportion doctor` names what is broken, says what to do, and shows no secret."""
+
+import json
+
+from tests.cli.conftest import Run
+
+DOWN = "127.0.0.1:1"
+
+
+def checks(stdout: str) -> dict[str, tuple[str, str]]:
+    return {one["part"]: (one["health"], one["found"]) for one in json.loads(stdout)}
+
+
+def test_a_service_that_is_well_passes(run: Run, database_url: str) -> None:
+    told = run("doctor", database=database_url)
+
+    assert told.exit_code == 0, told.output
+    assert "fault" not in told.stdout
+
+
+def test_what_cannot_be_reached_is_a_fault(run: Run, database_url: str) -> None:
+    settings = {
+        "APPORTION_KAFKA_BOOTSTRAP": DOWN,
+        "APPORTION_BROKER_URL": f"amqp://user:very-secret@{DOWN}//",
+    }
+    told = run("doctor", "--json", database=database_url, **settings)
+
+    found = checks(told.stdout)
+    assert told.exit_code == 1
+    assert found["kafka"][0] == found["broker"][0] == "fault"
+    assert found["database"][0] == "ok"
+    assert "very-secret" not in told.output
+
+
+def test_without_a_database_the_rest_is_looked_at_all_the_same(run: Run) -> None:
+    url = f"postgresql://user:very-secret@{DOWN}/apportion"
+
+    told = run("doctor", "--json", database=url)
+
+    found = checks(told.stdout)
+    assert told.exit_code == 1
+    assert found["database"][0] == "fault"
+    assert DOWN in found["database"][1]
+    assert found["disk"][0] == "ok"
+    assert "very-secret" not in told.output
+
+
+def test_a_key_that_is_set_is_told_and_not_shown(run: Run, database_url: str) -> None:
+    told = run("doctor", "--json", database=database_url, OPENAI_API_KEY="sk-very-secret")
+
+    assert checks(told.stdout)["key of openai"] == ("ok", "OPENAI_API_KEY is set")
+    assert "very-secret" not in told.output
+
+
+def test_a_catalog_that_cannot_be_read_is_a_fault(run: Run, database_url: str) -> None:
+    told = run("doctor", "--json", database=database_url, APPORTION_CATALOG="/nowhere/c.yaml")
+
+    assert told.exit_code == 1
+    assert checks(told.stdout)["catalog"][0] == "fault"

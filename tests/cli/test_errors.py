@@ -1,0 +1,76 @@
+"""What a person sees when something is wrong: one line that says what to do, never a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from scheduler.cli.main import COMMANDS, Commands, apportion
+
+
+def program(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """The command as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from scheduler.cli.main import main; main()", *arguments],
+        env=os.environ | env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"APPORTION_DATABASE_URL": "postgresql://u:very-secret@127.0.0.1:1/x"}, "127.0.0.1:1/x"),
+        ({"APPORTION_DATABASE_URL": "mysql://u:very-secret@h/x"}, "write postgresql://"),
+        ({"APPORTION_DATABASE_URL": "very-secret"}, "is not a URL"),
+        ({"APPORTION_LOG_JSON": "very-secret"}, "log_json"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_without_the_secret(env: dict[str, str], said: str) -> None:
+    ended = program("status", **env)
+
+    assert ended.returncode == 1
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("apportion: ")
+    assert said in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert "very-secret" not in ended.stderr
+
+
+def test_an_unknown_command_is_refused() -> None:
+    ended = program("frobnicate")
+
+    assert ended.returncode == 2
+    assert "No such command 'frobnicate'" in ended.stderr
+
+
+def each_command() -> list[tuple[str, click.Command]]:
+    ctx = click.Context(apportion)
+    assert isinstance(apportion, Commands)
+    found = []
+    for name in apportion.list_commands(ctx):
+        command = apportion.get_command(ctx, name)
+        assert command is not None
+        found.append((name, command))
+        if isinstance(command, click.Group):
+            found += [(f"{name} {inner}", one) for inner, one in command.commands.items()]
+    return found
+
+
+def test_every_command_s_help_teaches_and_every_option_is_explained() -> None:
+    for name, command in each_command():
+        assert len(command.help or "") > 40, name
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{name} {option.opts}"
+
+
+def test_every_command_is_where_it_is_said_to_be() -> None:
+    for module in COMMANDS.values():
+        assert (Path(__file__).parents[2] / f"{module.replace('.', '/')}.py").exists(), module
