@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from scheduler.catalog.errors import BadCatalog
@@ -317,6 +318,12 @@ def test_a_wrong_field_is_named_with_its_line(wrong: str, right: str, said: str)
     text = ACME.replace(right, wrong, 1) if right else ACME.replace(wrong, right)
 
     assert said in refused(text)
+
+
+def test_what_goes_into_requests_is_json() -> None:
+    text = ACME.replace("    offers:", "    body: {top_p: 0.9, stop: [1.5, x]}\n    offers:")
+
+    assert orjson.dumps(only(text).access.body) == b'{"top_p":0.9,"stop":[1.5,"x"]}'
 
 
 def test_only_true_and_false_are_truth_values() -> None:

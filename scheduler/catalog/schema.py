@@ -20,6 +20,15 @@ def _float(value: Any) -> Any:
     return float(value) if type(value) in (int, Decimal) else value
 
 
+def _plain(value: Any) -> Any:
+    """What goes into a request as it stands: JSON has no Decimal."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
 Amount = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0, le=1_000_000)]
 Share = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0, le=1)]
 Number = Annotated[float, BeforeValidator(_float), Field(ge=0, le=1_000_000)]
@@ -79,7 +88,7 @@ class Common(Entry):
     structured: Annotated[Structured, _Lax] | None = None
     temperature: bool | None = None
     limit_field: str | None = None
-    body: dict[str, Any] | None = None
+    body: Annotated[dict[str, Any], BeforeValidator(_plain)] | None = None
     energy: Energy | None = None
     pace: Pace | None = None
     prices_from: Name | None = None

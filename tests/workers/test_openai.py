@@ -427,6 +427,15 @@ def test_the_key_is_not_in_what_is_printed_of_an_access() -> None:
     assert KEY not in repr(access)
 
 
+def test_a_schema_with_a_number_of_any_size_is_sent() -> None:
+    heard: list[Heard] = []
+    schema = {"type": "integer", "maximum": 10**30}
+
+    ask(Protocol.OPENAI, said(), a_call(schema=schema), heard=heard, structured=Structured.SCHEMA)
+
+    assert heard[0].body["response_format"]["json_schema"]["name"] == "answer"
+
+
 def test_a_document_of_megabytes_is_sent_whole() -> None:
     heard: list[Heard] = []
     long = "word " * 500_000

@@ -3,12 +3,11 @@
 from typing import Any
 
 import aiohttp
-import orjson
 
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
 from workers.providers.failures import Complaint, failure, read_json
-from workers.providers.http import Reply, Wire, merged
+from workers.providers.http import Reply, Wire, encoded, merged
 
 VERSION = "2023-06-01"
 
@@ -38,7 +37,7 @@ class AnthropicAdapter:
         """See `workers.calls.Adapter`."""
         reply = await self._wire.post(
             self._address,
-            orjson.dumps(self._body(call)),
+            encoded(self._body(call)),
             headers={"Idempotency-Key": call.attempt_key},
         )
         body = read_json(reply.body)

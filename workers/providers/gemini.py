@@ -4,12 +4,11 @@ import re
 from typing import Any
 
 import aiohttp
-import orjson
 
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
 from workers.providers.failures import Complaint, failure, read_json
-from workers.providers.http import Reply, Wire, merged
+from workers.providers.http import Reply, Wire, encoded, merged
 
 _FINISHES = {
     "STOP": Finish.STOP,
@@ -40,7 +39,7 @@ class GeminiAdapter:
     async def answer(self, call: Call) -> Answer:
         """See `workers.calls.Adapter`."""
         reply = await self._wire.post(
-            f"{self._base}/models/{call.model}:generateContent", orjson.dumps(self._body(call))
+            f"{self._base}/models/{call.model}:generateContent", encoded(self._body(call))
         )
         body = read_json(reply.body)
         request_id = str(body.get("responseId") or "")

@@ -1,6 +1,7 @@
 """One HTTP call to a provider: sent once, read up to a limit, and its failures told apart."""
 
 import io
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
+import orjson
 from yarl import URL
 
 from scheduler.domain.listing import ProviderAccess
@@ -132,6 +134,15 @@ class Wire:
                     status=response.status,
                 )
         return b"".join(pieces)
+
+
+def encoded(body: dict[str, Any]) -> bytes:
+    """*body* as JSON."""
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        # A job's schema may hold an integer beyond 64 bits, which orjson does not write.
+        return json.dumps(body).encode()
 
 
 def merged(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:

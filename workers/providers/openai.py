@@ -3,12 +3,11 @@
 from typing import Any
 
 import aiohttp
-import orjson
 
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
 from workers.providers.failures import Complaint, failure, read_json
-from workers.providers.http import Reply, Wire, merged
+from workers.providers.http import Reply, Wire, encoded, merged
 
 _FINISHES = {
     "stop": Finish.STOP,
@@ -39,7 +38,7 @@ class OpenAiAdapter:
         """See `workers.calls.Adapter`."""
         reply = await self._wire.post(
             self._address.replace("{model}", call.model),
-            orjson.dumps(self._body(call)),
+            encoded(self._body(call)),
             headers={"Idempotency-Key": call.attempt_key, "X-Client-Request-Id": call.attempt_key},
         )
         body = read_json(reply.body)
