@@ -9,6 +9,7 @@ from scheduler.domain.errors import SchedulerError
 
 COMMANDS = {
     "audit": "scheduler.cli.audit",
+    "backtest": "scheduler.cli.backtest",
     "budget": "scheduler.cli.budget",
     "demo": "scheduler.cli.demo",
     "doctor": "scheduler.cli.doctor",

@@ -14,6 +14,8 @@ Floats = NDArray[np.float64]
 Choice = NDArray[np.int32]
 
 TIME_LIMIT_S = 20.0
+GAP = 1e-3
+"""Predictions are not exact enough for a proof beyond this to be worth its seconds."""
 
 
 def planned(quality: Floats, cost_usd: Floats, *, budget_usd: float, seed: int) -> Choice:
@@ -29,7 +31,7 @@ def planned(quality: Floats, cost_usd: Floats, *, budget_usd: float, seed: int) 
         eligible=~barred,
         rows=(Row(name="budget", measure=COST, limit=int(budget_usd * NUSD_PER_USD)),),
     )
-    return solve(problem, seed=seed, time_limit_s=TIME_LIMIT_S).choice
+    return solve(problem, seed=seed, time_limit_s=TIME_LIMIT_S, gap=GAP).choice
 
 
 def nusd(cost_usd: Floats) -> NDArray[np.int64]:

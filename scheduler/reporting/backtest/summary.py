@@ -200,11 +200,8 @@ def _lines(
 
 
 def _by_lot(found: list[Single], cost_usd: float) -> float | None:
-    """Expected quality of a model drawn by lot among mixtures that cost *cost_usd* an item.
-
-    The lot is uniform over the models, or uniform over the cheaper ones where that would cost
-    too much.
-    """
+    """Quality of a model drawn by lot for each item, among as many of the cheapest models as
+    cost *cost_usd* an item on average."""
     quality = None
     for count in range(1, len(found) + 1):
         some = found[:count]
@@ -249,15 +246,11 @@ def _ahead(
 
 def _novelty_ece(plans: SeedPlans, score: Floats) -> tuple[float, ...]:
     order = np.argsort(plans.novelty, kind="stable")
-    found = []
-    for part in np.array_split(order, 3):
-        if len(part) and (~np.isnan(score[part])).any():
-            found.append(
-                calibration(
-                    plans.quality[part], plans.lower[part], plans.learned.rates, score[part]
-                ).ece
-            )
-    return tuple(found)
+    return tuple(
+        calibration(plans.quality[part], plans.lower[part], plans.learned.rates, score[part]).ece
+        for part in np.array_split(order, 3)
+        if len(part) and (~np.isnan(score[part])).any()
+    )
 
 
 def _cost_error(expected: Floats, paid: Floats) -> float | None:

@@ -1,0 +1,182 @@
+"""Charts as inline SVG, so that a report is one file that needs nothing else."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from html import escape
+from typing import Final
+
+WIDTH: Final = 720
+HEIGHT: Final = 400
+LEFT, RIGHT, TOP, BOTTOM = 62, 18, 16, 50
+TICKS_MOST: Final = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Points of one kind.
+
+    Attributes:
+        label: for the legend; none where it is empty.
+        points: (x, y).
+        color: CSS.
+        line: whether they are joined; dashed: how.
+        names: shown beside each point, and when one points at it.
+    """
+
+    label: str
+    points: Sequence[tuple[float, float]]
+    color: str
+    line: bool = True
+    dashed: bool = False
+    marks: bool = True
+    names: Sequence[str] = field(default_factory=tuple)
+
+
+def chart(
+    series: Sequence[Series], *, x_label: str, y_label: str, log_x: bool = False, title: str
+) -> str:
+    """An SVG of *series*; *title* is what a screen reader says."""
+    shown = [
+        (x, y) for one in series for x, y in one.points if _shown(x, log_x) and math.isfinite(y)
+    ]
+    if not shown:
+        return ""
+    xs, ys = [x for x, _ in shown], [y for _, y in shown]
+    frame = _Frame(
+        low_x=min(xs), high_x=max(xs), low_y=min(ys), high_y=max(ys), log_x=log_x
+    ).padded()
+    parts = [
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" '
+        'xmlns="http://www.w3.org/2000/svg">',
+        *_axes(frame, x_label, y_label),
+        *(part for one in series for part in _drawn(one, frame)),
+        *_legend([one for one in series if one.label]),
+        "</svg>",
+    ]
+    return "\n".join(parts)
+
+
+def _shown(x: float, log_x: bool) -> bool:
+    return math.isfinite(x) and (x > 0 or not log_x)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    low_x: float
+    high_x: float
+    low_y: float
+    high_y: float
+    log_x: bool
+
+    def padded(self) -> "_Frame":
+        """Room around the outermost points."""
+        low_x, high_x = self._place(self.low_x), self._place(self.high_x)
+        pad_x = (high_x - low_x) * 0.04 or 0.5
+        pad_y = (self.high_y - self.low_y) * 0.06 or 0.05
+        return _Frame(
+            low_x=self._back(low_x - pad_x),
+            high_x=self._back(high_x + pad_x),
+            low_y=self.low_y - pad_y,
+            high_y=self.high_y + pad_y,
+            log_x=self.log_x,
+        )
+
+    def _place(self, x: float) -> float:
+        return math.log10(x) if self.log_x else x
+
+    def _back(self, place: float) -> float:
+        return float(10.0**place) if self.log_x else place
+
+    def x(self, x: float) -> float:
+        """Pixels from the left."""
+        low, high = self._place(self.low_x), self._place(self.high_x)
+        return LEFT + (self._place(x) - low) / (high - low) * (WIDTH - LEFT - RIGHT)
+
+    def y(self, y: float) -> float:
+        """Pixels from the top."""
+        share = (y - self.low_y) / (self.high_y - self.low_y)
+        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+    def ticks_x(self) -> list[float]:
+        """Round numbers along the x axis."""
+        if not self.log_x:
+            return round_numbers(self.low_x, self.high_x)
+        low, high = math.floor(math.log10(self.low_x)), math.ceil(math.log10(self.high_x))
+        steps = (1, 2, 5) if high - low <= 3 else (1,)
+        found = [step * 10.0**power for power in range(low, high + 1) for step in steps]
+        return [tick for tick in found if self.low_x <= tick <= self.high_x]
+
+
+def round_numbers(low: float, high: float) -> list[float]:
+    """At most `TICKS_MOST` + 1 numbers with few digits from *low* to *high*."""
+    rough = (high - low) / TICKS_MOST
+    size = 10 ** math.floor(math.log10(rough))
+    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
+    first = math.ceil(low / step)
+    return [at * step for at in range(first, math.floor(high / step) + 1)]
+
+
+def _number(value: float) -> str:
+    return f"{value:.10f}".rstrip("0").rstrip(".") if abs(value) < 1e4 else f"{value:,.0f}"
+
+
+def _axes(frame: _Frame, x_label: str, y_label: str) -> list[str]:
+    bottom = HEIGHT - BOTTOM
+    parts = []
+    for tick in round_numbers(frame.low_y, frame.high_y):
+        y = frame.y(tick)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" '
+                     f'y2="{y:.1f}"/>')  # fmt: skip
+        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" '
+                     f'text-anchor="end">{_number(tick)}</text>')  # fmt: skip
+    for tick in frame.ticks_x():
+        x = frame.x(tick)
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}"/>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" '
+                     f'text-anchor="middle">{_number(tick)}</text>')  # fmt: skip
+    middle_x, middle_y = (LEFT + WIDTH - RIGHT) / 2, (TOP + bottom) / 2
+    parts.append(f'<text class="axis" x="{middle_x}" y="{HEIGHT - 10}" '
+                 f'text-anchor="middle">{escape(x_label)}</text>')  # fmt: skip
+    parts.append(f'<text class="axis" transform="translate(15 {middle_y}) rotate(-90)" '
+                 f'text-anchor="middle">{escape(y_label)}</text>')  # fmt: skip
+    return parts
+
+
+def _drawn(series: Series, frame: _Frame) -> list[str]:
+    places = [
+        (frame.x(x), frame.y(y))
+        for x, y in series.points
+        if _shown(x, frame.log_x) and math.isfinite(y)
+    ]
+    parts = []
+    if series.line and len(places) > 1:
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        dash = ' stroke-dasharray="6 4"' if series.dashed else ""
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{series.color}" '
+                     f'stroke-width="2.2"{dash}/>')  # fmt: skip
+    for at, (x, y) in enumerate(places if series.marks else []):
+        name = series.names[at] if at < len(series.names) else ""
+        parts.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" fill="{series.color}">'
+            f"<title>{escape(name or series.label)}</title></circle>"
+        )
+        if name:
+            end = x > WIDTH - 150
+            parts.append(
+                f'<text class="name" x="{x + (-7 if end else 7):.1f}" y="{y + 3.5:.1f}"'
+                f' text-anchor="{"end" if end else "start"}">{escape(name)}</text>'
+            )
+    return parts
+
+
+def _legend(series: Sequence[Series]) -> list[str]:
+    parts = []
+    for at, one in enumerate(series):
+        y = HEIGHT - BOTTOM - 14 - 18 * (len(series) - 1 - at)
+        x = WIDTH - RIGHT - 236
+        dash = ' stroke-dasharray="6 4"' if one.dashed else ""
+        parts.append(f'<line x1="{x}" x2="{x + 22}" y1="{y - 4}" y2="{y - 4}" '
+                     f'stroke="{one.color}" stroke-width="3"{dash}/>')  # fmt: skip
+        parts.append(f'<text class="tick" x="{x + 30}" y="{y}">{escape(one.label)}</text>')
+    return parts
