@@ -6,13 +6,15 @@ the search goes both ways: with the row's options closed, and with its least siz
 (Branch and bound.)
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.domain.plan import Row, RowKind
 from scheduler.optimise.columns import Columns
+from scheduler.optimise.kernels import Floats
 from scheduler.optimise.rows import sums
 from scheduler.optimise.search import Found, Limits, Search
 
@@ -33,18 +35,28 @@ class Node:
     shut: frozenset[str] = frozenset()
     met: frozenset[str] = frozenset()
     bound: float = np.inf
-    prices: tuple[tuple[str, float], ...] = ()
+    prices: Mapping[str, float] = field(default_factory=dict)
 
 
 def branch(
-    columns: Columns, rows: tuple[Row, ...], *, limits: Limits, seed: int
+    columns: Columns,
+    rows: tuple[Row, ...],
+    *,
+    limits: Limits,
+    seed: int,
+    prices: Mapping[str, float] | None = None,
 ) -> tuple[Found, Closed | None]:
-    """The best plan that keeps every row, and which options its prices were found without."""
+    """The best plan that keeps every row, and which options its prices were found without.
+
+    *prices*, by row, are where to start from, if some are known.
+    """
     firm = tuple(row for row in rows if row.kind is not RowKind.ALL_OR_NOTHING)
     batches = {row.name: row for row in rows if row.kind is RowKind.ALL_OR_NOTHING}
+    known = prices or {}
     if not batches:
-        return Search(columns, firm, closed=None, limits=limits, seed=seed).run(), None
-    tree = _Tree(columns, firm, batches, limits=limits, seed=seed)
+        search = Search(columns, firm, closed=None, limits=limits, seed=seed)
+        return search.run(starting(firm, known)), None
+    tree = _Tree(columns, firm, batches, limits=limits, seed=seed, root=Node(prices=known))
     tree.grow()
     return tree.answer()
 
@@ -60,13 +72,14 @@ class _Tree:
         *,
         limits: Limits,
         seed: int,
+        root: Node,
     ) -> None:
         self._columns = columns
         self._firm = firm
         self._batches = batches
         self._limits = limits
         self._seed = seed
-        self._nodes = [Node()]
+        self._nodes = [root]
         self._best: tuple[Found, Closed | None] | None = None
         self._relaxed: tuple[Found, Closed | None] | None = None
         self._bound = -np.inf
@@ -104,9 +117,7 @@ class _Tree:
         closed = self._closed(node)
         rows = (*self._firm, *floors)
         search = Search(self._columns, rows, closed=closed, limits=self._limits, seed=self._seed)
-        known = dict(node.prices)
-        start = np.array([known.get(row.name, 0.0) for row in rows]) if known else None
-        found = search.run(start)
+        found = search.run(starting(rows, node.prices))
         if self._relaxed is None:
             self._relaxed = (found, closed)
         bound = min(node.bound, found.bound)
@@ -117,7 +128,7 @@ class _Tree:
                 self._best = (found, closed)
             return
         name, share = undecided
-        prices = tuple(zip(found.rows.names, found.point.prices.tolist(), strict=True))
+        prices = dict(zip(found.rows.names, found.point.prices.tolist(), strict=True))
         shut = Node(shut=node.shut | {name}, met=node.met, bound=bound, prices=prices)
         met = Node(shut=node.shut, met=node.met | {name}, bound=bound, prices=prices)
         self._nodes.extend((shut, met) if share > 0.5 else (met, shut))
@@ -147,3 +158,10 @@ class _Tree:
             inside = [g for g in groups if 0 <= g < self._columns.group_count]
             closed[np.ix_(inside, list(options))] = True
         return closed
+
+
+def starting(rows: tuple[Row, ...], prices: Mapping[str, float]) -> Floats | None:
+    """(rows,) the prices to start from; None where none is known."""
+    if not prices:
+        return None
+    return np.array([prices.get(row.name, 0.0) for row in rows])

@@ -176,6 +176,18 @@ class Columns:
         self._run(work)
         return chosen
 
+    def allows(self, option: int) -> NDArray[np.bool_]:
+        """(n,) whether each job may have *option*."""
+        allowed = np.zeros(self.n, np.bool_)
+        none = np.zeros((len(self.measures), 1, 1))
+
+        def work(_chunk: int, here: slice, room: _Workspace, _used: Wholes) -> None:
+            scores = self._scores(here, room, none, [], None)
+            allowed[here] = np.isfinite(scores[:, option])
+
+        self._run(work)
+        return allowed
+
     def gather(self, jobs: Wholes, *, closed: NDArray[np.bool_] | None = None) -> Subset:
         """The jobs numbered *jobs*, in full."""
         scores = np.empty((len(jobs), self.m))

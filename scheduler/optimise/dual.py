@@ -125,8 +125,7 @@ def descend(
     timely: Callable[[], bool],
     start: Floats | None = None,
 ) -> Point:
-    """Prices near the least of the dual, from *start* or else from those of a sample."""
-    worth = max(abs(free.priced.total), 1e-300)
+    """Prices near the least of the dual, from those of a sample (which starts at *start*)."""
     jobs, copies = sample_of(dual, rng=rng, most=SAMPLE_JOBS)
     sample = Sample.of(
         dual.columns.gather(jobs, closed=dual.closed),
@@ -134,13 +133,12 @@ def descend(
         rows=dual.rows,
         own=dual.own,
         scales=scales,
-        worth=worth,
+        worth=abs(free.priced.total),
     )
-    coldest = sample.spread() * softening(dual, jobs)
-    if start is None:
-        parts = settle(sample, np.zeros(dual.rows.count), coldest=coldest)
-    else:
-        parts = start * scales / worth
+    worth = sample.worth
+    coldest = sample.spread * softening(dual, jobs)
+    known = np.zeros(dual.rows.count) if start is None else start * scales / worth
+    parts = settle(sample, known, coldest=coldest)
     best = dual.at(parts * worth / scales)
     damping = 1e-6
     for _ in range(FULL_STEPS):

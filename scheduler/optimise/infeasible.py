@@ -40,7 +40,7 @@ def explain(columns: Columns, *, proven: bool, limits: Limits) -> tuple[Relaxati
     bare = Columns(_without_values(columns.problem), threads=columns.threads)
     firm = tuple(r for r in bare.problem.rows if r.kind is not RowKind.ALL_OR_NOTHING)
     rows = Rows.of(firm, measures=bare.measures, groups=bare.group_count, options=bare.m)
-    own = np.zeros((len(bare.measures), 1, 1))
+    own = np.zeros((len(bare.measures), bare.group_count, bare.m))
     dual = Dual(columns=bare, rows=rows, own=own, closed=None)
     scales = dual.scales(dual.at(np.zeros(rows.count)))
     point = cheapest_breach(dual, scales, limits)

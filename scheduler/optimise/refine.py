@@ -29,7 +29,8 @@ def refine(
 
     Also returns the choice (n,) that the last program makes at them, its shares rounded.
     """
-    size = max(abs(best.bound), 1e-300)
+    bounds = np.abs(np.array(dual.rows.bounds, np.float64))
+    size = max(abs(best.bound), float(best.prices @ bounds), 1e-300)
     # The more jobs there are, the nearer are prices already to where they should be.
     near = min(1.0, FAR / np.sqrt(dual.columns.n))
     trusted = near * np.maximum(best.prices, 0.05 * size / scales)

@@ -91,7 +91,8 @@ class Search:
         limits: Limits,
         seed: int,
     ) -> None:
-        own = columns.own_prices[:, None, None]
+        own = np.zeros((len(columns.measures), columns.group_count, columns.m))
+        own += columns.own_prices[:, None, None]
         self.columns = columns
         self.dual = Dual(
             columns=columns,

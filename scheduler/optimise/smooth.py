@@ -35,7 +35,8 @@ class Sample:
         copies: (s,) float64.
         rows, own: the rows, and the objective's own prices as a table.
         scales: (rows,) what counts as much of a row: its bound, or what is mostly used.
-        worth: what all jobs are worth at no price; what counts as much of the objective.
+        worth: what counts as much of the objective.
+        spread: how far a job's options mostly lie apart: where the softening starts.
     """
 
     subset: Subset
@@ -44,6 +45,7 @@ class Sample:
     own: Floats
     scales: Floats
     worth: float
+    spread: float
     begins: Wholes
     entries: Wholes
     weights: Floats
@@ -59,15 +61,22 @@ class Sample:
         scales: Floats,
         worth: float,
     ) -> "Sample":
-        """*subset*, with the rows sorted so that a job finds its own at once."""
+        """*subset*, with the rows sorted so that a job finds its own at once.
+
+        *worth* is what all jobs are worth at no price; it may be nothing, as where waiting
+        costs least, and what the choices of all jobs differ by counts then.
+        """
         begins, entries, part = rows.by_place()
+        distances = apart(subset, own)
+        typical = float(np.median(distances)) or float(distances.mean())
         return cls(
             subset=subset,
             copies=copies,
             rows=rows,
             own=own,
             scales=scales,
-            worth=worth,
+            worth=max(worth, float(copies @ distances), 1e-300),
+            spread=max(typical, 1e-300),
             begins=begins,
             entries=entries,
             weights=rows.weight[part] / scales[rows.row[part]],
@@ -83,7 +92,8 @@ class Sample:
         table = rows.fold(prices) + self.own
         scores = subset.scores.copy()
         for k in range(len(table)):
-            kernels.charge(subset.amounts[k], table[k], subset.groups, scores)
+            if table[k].any():
+                kernels.charge(subset.amounts[k], table[k], subset.groups, scores)
         use = np.zeros(rows.count)
         curvature = np.zeros((rows.count, rows.count))
         jobs = kernels.smooth(
@@ -102,15 +112,20 @@ class Sample:
         bounds = np.array(rows.bounds, np.float64) / self.scales
         return jobs / self.worth + float(parts @ bounds), bounds - use, curvature * self.worth
 
-    def spread(self) -> float:
-        """How far a job's options mostly lie apart: where the softening starts."""
-        known = np.where(np.isfinite(self.subset.scores), self.subset.scores, np.nan)
-        with_options = known[~np.isnan(known).all(axis=1)]
-        if not with_options.size:
-            return self.worth
-        apart = np.nanmax(with_options, axis=1) - np.nanmin(with_options, axis=1)
-        size = np.nanmax(np.abs(with_options))
-        return float(max(np.mean(apart), 1e-3 * size, 1e-300))
+
+def apart(subset: Subset, own: Floats) -> Floats:
+    """(s,) how far each job's best and worst options lie apart, where nothing else costs."""
+    scores = subset.scores.copy()
+    for k in range(len(own)):
+        if own[k].any():
+            kernels.charge(subset.amounts[k], own[k], subset.groups, scores)
+    known = np.isfinite(scores)
+    top = np.where(known, scores, -np.inf).max(axis=1, initial=-np.inf)
+    low = np.where(known, scores, np.inf).min(axis=1, initial=np.inf)
+    waiting = np.isfinite(subset.deferral)
+    top = np.maximum(top, np.where(waiting, subset.deferral, -np.inf))
+    low = np.minimum(low, np.where(waiting, subset.deferral, np.inf))
+    return np.where(top > low, top - low, 0.0)
 
 
 def free_rows(parts: Floats, slope: Floats) -> NDArray[np.bool_]:
@@ -132,7 +147,7 @@ def newton_step(parts: Floats, slope: Floats, curvature: Floats, damping: float)
 
 def settle(sample: Sample, parts: Floats, *, coldest: float) -> Floats:
     """Prices (as parts) at which the sample uses what it may, softened by *coldest*."""
-    warmth = max(coldest, 0.25 * sample.spread())
+    warmth = max(coldest, 0.25 * sample.spread)
     while warmth > coldest:
         parts = _stage(sample, parts, warmth, ROUGHLY)
         warmth = max(coldest, warmth * COOLING)
