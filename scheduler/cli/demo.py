@@ -17,7 +17,11 @@ from rich.console import Console
 from sqlalchemy import Connection
 
 from scheduler.cli.context import Service, open_service
+from scheduler.cli.log_setup import configure_logs
 from scheduler.cli.messages import Ask, add_documents
+from scheduler.cli.offers import print_prices
+from scheduler.cli.parts import listings_of
+from scheduler.cli.printing import open_console
 from scheduler.cli.result_lines import write_results
 from scheduler.cli.run import always_budget
 from scheduler.cli.running import Ended, work_off
@@ -91,11 +95,13 @@ def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
     home = read_settings().home / "demo"
     _configure(home)
     stop = stop_on_signals()
-    say = Console(highlight=False)
+    say = open_console()
     say.print(f"[bold]Apportion demo.[/] {len(texts)} real documents, {budget_usd} USD.")
     with _sandbox(home) as url:
         os.environ["APPORTION_SANDBOX_URL"] = url
         settings = read_settings()
+        configure_logs(settings, level="ERROR")
+        print_prices(listings_of(settings), task=Task.SUMMARIZE)
         with open_service(settings, pool_size=8) as service:
             project = _project(service, nusd_from_usd(budget_usd))
             ask = Ask(task=Task.SUMMARIZE, words=90)
@@ -178,10 +184,11 @@ def _end(
         say.print("\nStopped. `make demo` goes on from here, and pays for nothing twice.")
         return
     _check(say, service, url)
-    say.print(f"\n[bold]{count} results[/] are in {out}; the first of them:")
+    say.print(f"\n[bold]{count} results[/] are in {out}; one of them:")
     with out.open(encoding="utf-8") as lines:
-        first = json.loads(next(lines))
-    say.print(f"[dim]{first['job_id']}, {first['offer']}:[/] {first['output']}")
+        best = max(map(json.loads, lines), key=lambda line: line["quality_predicted"] or 0)
+    say.print(f"[dim]{best['job_id']}, {best['offer']}:[/]")
+    say.print(best["output"], markup=False)
     say.print(
         "\nWith your own keys: [bold]OPENAI_API_KEY=... apportion run "
         "examples/documents --task summarize --budget 5 --out results.jsonl[/]"

@@ -1,6 +1,7 @@
 """`apportion offers`: what the catalog sells today, on or off, and at which price."""
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import click
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog, shipped_text
 from scheduler.cli.printing import print_json, print_tables, table
+from scheduler.domain.job import Task
 from scheduler.domain.listing import Listing
 from scheduler.domain.money import PUSD_PER_NUSD, usd_text
 from scheduler.settings import read_settings
@@ -58,6 +60,22 @@ def command(
     print_tables([table(f"Offers on {today}", COLUMNS, [_row(one) for one in shown])])
     for reason, names in _reasons(shown).items():
         click.echo(f"off: {', '.join(names)}\n     {reason}")
+
+
+def print_prices(listings: Sequence[Listing], *, task: Task) -> None:
+    """Print what those that are on ask, and how well they are expected to do at *task*."""
+    columns = ("offer", "input $/M", "output $/M", "expected quality")
+    rows = [
+        [
+            one.offer.name,
+            _per_million(one.offer.input_price),
+            _per_million(one.offer.output_price),
+            f"{one.quality_prior_ppm[task] / 1e6:.2f}",
+        ]
+        for one in listings
+        if one.is_on and task in one.quality_prior_ppm
+    ]
+    print_tables([table("What is on offer", columns, rows)])
 
 
 def _row(one: Listing) -> list[Any]:

@@ -12,6 +12,7 @@ from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog
 from scheduler.cli.context import Service
 from scheduler.cli.intaking import intake_of
+from scheduler.domain.listing import Listing
 from scheduler.intake import consumer
 from scheduler.planning import bells, loop, publish, rescue
 from scheduler.planning.publish import Publishing
@@ -26,11 +27,15 @@ HOUSEKEEPING_S = 3600.0
 Loop = Callable[[Service, Settings, threading.Event], None]
 
 
+def listings_of(settings: Settings) -> list[Listing]:
+    """Every offer of the catalog as it is today, in this process's environment."""
+    today = datetime.now(UTC).date()
+    return offers_on(load_catalog(settings.catalog), today=today, environ=os.environ)
+
+
 def sync_offers(service: Service, settings: Settings) -> None:
     """Put the catalog's offers, with today's prices, into the database."""
-    listings = offers_on(
-        load_catalog(settings.catalog), today=datetime.now(UTC).date(), environ=os.environ
-    )
+    listings = listings_of(settings)
     with service.engine.begin() as conn:
         sync_catalog(conn, listings)
 

@@ -67,11 +67,17 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> 
 
 def print_tables(tables: Iterable[Table]) -> None:
     """Print them on stdout, as wide as the terminal, or as wide as they are."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH_IN_FILES)
+    console = open_console()
     for made in tables:
         console.print(made)
+
+
+def open_console(*, quiet: bool = False) -> Console:
+    """Where people read: stdout, as wide as the terminal, or `WIDTH_IN_FILES`."""
+    console = Console(highlight=False, quiet=quiet)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, quiet=quiet, width=WIDTH_IN_FILES)
 
 
 def duration_text(seconds: float | None) -> str:

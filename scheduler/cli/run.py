@@ -7,11 +7,12 @@ from hashlib import sha256
 from pathlib import Path
 
 import click
-from rich.console import Console
 from sqlalchemy import Connection
 
 from scheduler.cli.context import Service, open_service
+from scheduler.cli.log_setup import configure_logs
 from scheduler.cli.messages import Ask, add_documents
+from scheduler.cli.printing import open_console
 from scheduler.cli.result_lines import write_results
 from scheduler.cli.running import work_off
 from scheduler.cli.supervise import stop_on_signals
@@ -92,6 +93,7 @@ def command(
     status 1 says that documents are left without a result.
     """
     settings = read_settings()
+    configure_logs(settings, level="ERROR")
     ask = Ask(
         task=Task(task),
         question=question,
@@ -102,7 +104,7 @@ def command(
         residency=tuple(_parts(residency)),
     )
     stop = stop_on_signals()
-    say = Console(highlight=False, quiet=quiet)
+    say = open_console(quiet=quiet)
     with open_service(settings, pool_size=8) as service:
         project = _project(service, name or _name(ask, out), nusd_from_usd(budget_usd))
         add_documents(service, settings, project, documents, ask)

@@ -57,7 +57,7 @@ def work_off(
         Unavailable: the database or the planner's lock cannot be had.
     """
     sync_offers(service, settings)
-    with _hands(service, settings, workers=workers):
+    with _hands(service, settings, workers=workers, stop=stop):
         reasons: tuple[str, ...] = ()
         for _ in range(PLANS_MAX):
             now = _look(service, project_id, watcher)
@@ -111,28 +111,44 @@ def _may_recover(service: Service, stop: threading.Event) -> bool:
 
 
 @contextmanager
-def _hands(service: Service, settings: Settings, *, workers: int) -> Iterator[None]:
-    """Relay and rescue in this process, and worker processes, for as long as the block runs."""
-    stop = threading.Event()
-    children = [
-        Child(
-            name=f"worker {number}",
-            argv=[sys.executable, "-m", "scheduler", "worker"],
-            environ=os.environ | {"APPORTION_HOME": str(settings.home)},
-        )
-        for number in range(1, workers + 1)
-    ]
-    threads = [
-        threading.Thread(target=keep_running, args=(children,), kwargs={"stop": stop}),
-        threading.Thread(
-            target=run_parts, args=(("relay", "rescue"), service, settings), kwargs={"stop": stop}
-        ),
-    ]
+def _hands(
+    service: Service, settings: Settings, *, workers: int, stop: threading.Event
+) -> Iterator[None]:
+    """Relay and rescue in this process, and worker processes, for as long as the block runs.
+
+    Should one of them fail for good, *stop* is set, and its error is raised at the block's end.
+    """
+    ends = threading.Event()
+    errors: list[Exception] = []
+
+    def run(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            errors.append(error)
+            stop.set()
+
+    children = [_worker(number, settings) for number in range(1, workers + 1)]
+    works = (
+        lambda: keep_running(children, stop=ends),
+        lambda: run_parts(("relay", "rescue"), service, settings, stop=ends),
+    )
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
     for thread in threads:
         thread.start()
     try:
         yield
     finally:
-        stop.set()
+        ends.set()
         for thread in threads:
             thread.join()
+    if errors:
+        raise errors[0]
+
+
+def _worker(number: int, settings: Settings) -> Child:
+    return Child(
+        name=f"worker {number}",
+        argv=[sys.executable, "-m", "scheduler", "worker"],
+        environ=os.environ | {"APPORTION_HOME": str(settings.home)},
+    )

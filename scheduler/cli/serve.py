@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import click
 
 from scheduler.cli.context import open_service
+from scheduler.cli.log_setup import configure_logs
 from scheduler.cli.parts import PARTS, run_parts
 from scheduler.cli.supervise import Child, keep_running, stop_on_signals
-from scheduler.logs import Redactor, configure, known_secrets
 from scheduler.settings import Settings, read_settings
 
 
@@ -38,11 +38,7 @@ def command(*, only: Sequence[str]) -> None:
     Stop it with Ctrl-C or SIGTERM; nothing is lost however it ends.
     """
     settings = read_settings()
-    configure(
-        level=settings.log_level,
-        as_json=settings.log_json,
-        redactor=Redactor(known_secrets(os.environ)),
-    )
+    configure_logs(settings)
     stop = stop_on_signals()
     # Opened here too, so that what is wrong with the database is said once, and not by each part.
     with open_service(settings, pool_size=8) as service:
