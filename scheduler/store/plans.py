@@ -1,6 +1,5 @@
 """Plans and their decisions: written once, in bulk, and read back for whoever asks why."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -53,16 +52,13 @@ def add_decisions(conn: Connection, *, plan_id: int, rows: Iterable[DecisionRow]
 
 def decision_rows(conn: Connection, *, plan_id: int) -> Iterator[DecisionRow]:
     """The plan's decisions as `decisions_digest` takes them; not all in memory at once."""
-    found = conn.execution_options(yield_per=5_000).execute(
+    found = conn.execute(
         select(*(decision.c[name] for name in COLUMNS))
         .where(decision.c.plan_id == plan_id)
-        .order_by(decision.c.job_id)
+        .order_by(decision.c.job_id),
+        execution_options={"yield_per": 5_000},
     )
     for row in found:
         values = list(row)
-        values[_SPELLED] = canonical(_alternatives(values[_SPELLED]))
+        values[_SPELLED] = canonical(values[_SPELLED])
         yield values
-
-
-def _alternatives(stored: Any) -> Any:
-    return json.loads(stored) if isinstance(stored, str) else stored
