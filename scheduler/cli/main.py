@@ -5,9 +5,11 @@ from importlib import import_module
 
 import click
 
+from scheduler.cli.supervise import end_with_supervisor
 from scheduler.domain.errors import SchedulerError
 
 COMMANDS = {
+    "assign": "scheduler.cli.assign",
     "audit": "scheduler.cli.audit",
     "backtest": "scheduler.cli.backtest",
     "budget": "scheduler.cli.budget",
@@ -54,6 +56,7 @@ def apportion() -> None:
 
 def main() -> None:
     """Run the command; an error raised on purpose is one line, and exit status 1."""
+    end_with_supervisor()
     try:
         apportion()
     except SchedulerError as error:
