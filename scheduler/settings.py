@@ -73,14 +73,21 @@ class Settings(BaseSettings):
         Raises:
             BadSettings: a figure is unknown or of the wrong type.
         """
-        said = self.policy_file.read_text() if self.policy_file else self.policy
-        figures = _json_object("APPORTION_POLICY", SecretStr(said))
+        figures = _json_object("APPORTION_POLICY", SecretStr(self._said_policy()))
         if unknown := sorted(_keys(figures) - _keys(dataclasses.asdict(Policy()))):
             raise BadSettings(f"APPORTION_POLICY: there is no figure {', '.join(unknown)}")
         try:
             return TypeAdapter(Policy).validate_python(figures)
         except ValidationError as error:
             raise BadSettings(_problems("APPORTION_POLICY", error)) from None
+
+    def _said_policy(self) -> str:
+        if self.policy_file is None:
+            return self.policy
+        try:
+            return self.policy_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadSettings(f"APPORTION_POLICY_FILE {self.policy_file}: {error}") from None
 
 
 def read_settings() -> Settings:

@@ -124,15 +124,17 @@ def check_kafka(options: Mapping[str, Any], *, topics: Sequence[str]) -> Iterato
 
 
 def _kafka_version(admin: KafkaAdminClient, where: str) -> Check:
-    brokers = admin.describe_cluster()["brokers"]
-    versions = {
-        tuple(admin.get_broker_version_data(broker["node_id"]).broker_version) for broker in brokers
-    }
-    text = ", ".join(".".join(map(str, version)) for version in sorted(versions))
-    found = f"{where}: {len(brokers)} brokers of version {text}"
-    if min(versions) < KAFKA_OLDEST:
+    # Every one of them: the oldest decides what the cluster can do.
+    versions = [
+        tuple(admin.get_broker_version_data(broker["broker_id"]).broker_version)
+        for broker in admin.describe_cluster()["brokers"]
+        if not broker.get("is_fenced")
+    ]
+    text = ", ".join(".".join(map(str, version)) for version in sorted(set(versions)))
+    found = f"{where}: {len(versions)} brokers of version {text}"
+    if min(versions, default=()) < KAFKA_OLDEST:
         oldest = ".".join(map(str, KAFKA_OLDEST))
-        return fault("kafka", found, f"upgrade it to {oldest} or newer")
+        return fault("kafka", found, f"start brokers of version {oldest} or newer")
     return well("kafka", found)
 
 

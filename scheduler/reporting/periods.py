@@ -49,9 +49,9 @@ def parse_period(text: str, *, today: date) -> Period:
     '2026-11'
     """
     named = {"day": f"{today}", "month": f"{today:%Y-%m}", "year": f"{today:%Y}"}
-    first, _, last = named.get(text, text).partition("..")
+    first, to, last = named.get(text, text).partition("..")
     try:
-        starts, ends = _days(first), _days(last or first)
+        starts, ends = _days(first), _days(last if to else first)
     except ValueError:
         raise BadPeriod(text) from None
     if starts.starts_on >= ends.ends_on:
