@@ -12,6 +12,7 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import sqlalchemy as stock
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 SCHEME = "apportion"
 STOCK_SCHEMES = ("sqla+", "sqlalchemy+")
@@ -34,8 +35,11 @@ class Channel(stock.Channel):
     def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002 - kombu's
         try:
             payload = self.session.execute(_TAKE, {"queue": queue}).scalar_one_or_none()
-        finally:
             self.session.commit()
+        except DBAPIError:
+            # Else the next one to use it would be told of this, and not of what is wrong then.
+            self.session.rollback()
+            raise
         if payload is None:
             raise Empty
         return json.loads(payload)
@@ -46,6 +50,8 @@ class Transport(stock.Transport):
 
     Channel = Channel
     polling_interval = 0.1
+    # Celery connects anew after these.
+    connection_errors = (OperationalError, InterfaceError)  # type: ignore[assignment]
 
 
 def broker_url(url: str) -> str:

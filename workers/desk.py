@@ -127,7 +127,9 @@ class Desk:
                 return await self.in_thread(lambda: self._transact(work))
             except (OperationalError, InterfaceError) as error:
                 LOG.warning(
-                    "Postgres does not answer; waiting", reason=str(error.orig), pause_s=pause_s
+                    "Postgres cannot do it now; trying again",
+                    reason=str(error.orig).partition("\n")[0],
+                    pause_s=pause_s,
                 )
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, AWAY_MOST_S)

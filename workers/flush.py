@@ -172,8 +172,9 @@ def _settle_jobs(conn: Connection, settled: Settlement, house: House) -> None:
     ended = end(conn, settled.ended)
     if ended != len(settled.ended):
         raise Broken(f"{len(settled.ended) - ended} attempts were ended by somebody else")
-    write_results(conn, settled.results)
-    write_outbox(conn, topic=house.topic, messages=settled.messages)
+    if settled.results:
+        write_results(conn, settled.results)
+        write_outbox(conn, topic=house.topic, messages=settled.messages)
 
 
 def _ask(
@@ -205,7 +206,8 @@ def _note(
         if one.asked_nusd:
             entries.append(_reservation(one))
     fill(conn, {noted.hand.job.job_id: nusd for noted, nusd in flushed.noted if nusd})
-    start(conn, [_started(noted) for noted, _ in flushed.noted])
+    if flushed.noted:
+        start(conn, [_started(noted) for noted, _ in flushed.noted])
     return entries
 
 

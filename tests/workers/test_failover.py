@@ -85,7 +85,8 @@ def offers_of_results(engine: Engine) -> dict[str, int]:
     with engine.begin() as conn:
         rows = conn.execute(
             text(
-                "SELECT name, count(*) AS n FROM result JOIN offer ON offer.id = offer_id GROUP BY 1"
+                "SELECT name, count(*) AS n FROM result JOIN offer ON offer.id = offer_id"
+                " GROUP BY name"
             )
         )
         return {row.name: row.n for row in rows}

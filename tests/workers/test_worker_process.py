@@ -1,22 +1,27 @@
 """Real worker processes: rung for, stopped, killed, and held against the sandbox's own bill."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from scheduler.planning.rescue import rescue_all
+from scheduler.store.resolution import Resolution, list_unknown, resolve
 from tests.rig.process import ProcessHandle
-from tests.workers.audit import assert_books_are_right, count, job_states
+from tests.workers.audit import assert_books_are_right, count, job_states, total_nusd
 from tests.workers.planned import add_budget, plan, wishes
 from tests.workers.served import Scene, scene
 
 Start = Callable[..., ProcessHandle]
+LEASE_S = 1.0
 
 
 @pytest.fixture
 def place(engine: Engine, database_url: str, tmp_path: Path) -> Iterator[Scene]:
-    with scene(engine, database_url, tmp_path) as place:
+    with scene(engine, database_url, tmp_path, options=("--latency", "0.05")) as place:
         yield place
 
 
@@ -31,6 +36,46 @@ def all_over(engine: Engine) -> bool:
         return count(conn, "job", "state NOT IN ('done', 'failed')") == 0
 
 
+def finish_without(place: Scene, start: Start) -> None:
+    """Let another worker do what a dead one left, as `serve` and time would bring about."""
+    with place.engine.begin() as conn:
+        conn.execute(text("UPDATE parcel SET lease_expires_at = now() WHERE state = 'running'"))
+    rescue_all(place.engine)
+    worker = start("worker", env=place.environ())
+
+    def rung_and_over() -> bool:
+        place.ring()
+        return all_over(place.engine)
+
+    worker.wait_for(rung_and_over, within_s=60, what="all jobs to be over")
+
+
+def resolve_by_bill(place: Scene) -> None:
+    """Resolve every unknown attempt by what the sandbox says that it billed for it."""
+    billed: dict[str, int] = defaultdict(int)
+    for row in place.bill():
+        billed[row["attempt_key"]] += row["cost_nusd"]
+    with place.engine.begin() as conn:
+        for one in list_unknown(conn):
+            resolution = Resolution(attempt_id=one.id, cost_nusd=billed[str(one.id)])
+            resolve(conn, resolution, by="the sandbox's bill")
+
+
+def assert_ledger_is_the_bill(place: Scene) -> None:
+    billed: dict[UUID, int] = defaultdict(int)
+    for row in place.bill():
+        billed[UUID(row["attempt_key"])] += row["cost_nusd"]
+    with place.engine.begin() as conn:
+        posted = conn.execute(
+            text(
+                "SELECT attempt_id, sum(amount_nusd)::bigint AS nusd FROM ledger"
+                " WHERE kind IN ('posting', 'waste', 'overrun') GROUP BY 1"
+            )
+        )
+        assert {row.attempt_id: row.nusd for row in posted} == dict(billed)
+        assert_books_are_right(conn)
+
+
 def test_a_bell_makes_a_worker_do_what_is_planned(place: Scene, start: Start) -> None:
     planned(place, 200, "sandbox/small")
     worker = start("worker", env=place.environ())
@@ -40,6 +85,107 @@ def test_a_bell_makes_a_worker_do_what_is_planned(place: Scene, start: Start) ->
 
     with place.engine.begin() as conn:
         assert job_states(conn) == {"done": 200}
-        assert_books_are_right(conn)
+    assert_ledger_is_the_bill(place)
     worker.terminate()
     assert worker.wait() == 0
+
+
+def test_killed_in_the_midst_of_a_parcel_every_job_gets_one_result(
+    place: Scene, start: Start
+) -> None:
+    planned(place, 300, "sandbox/small")
+    worker = start("worker", env=place.environ())
+    place.ring()
+    worker.wait_for(lambda: len(place.bill()) > 100, what="a hundred calls to be billed")
+    worker.kill()
+
+    finish_without(place, start)
+
+    with place.engine.begin() as conn:
+        assert job_states(conn) == {"done": 300}
+        assert count(conn, "attempt", "state = 'unknown'") > 0
+        assert_books_are_right(conn)
+    resolve_by_bill(place)
+    assert_ledger_is_the_bill(place)
+
+
+def test_killed_between_the_answer_and_the_settlement_both_calls_are_accounted_for(
+    place: Scene, start: Start
+) -> None:
+    planned(place, 20, "sandbox/small")
+    with place.engine.begin() as conn:
+        # Calls can be noted, and nothing can be settled.
+        conn.execute(text("LOCK TABLE result IN ACCESS EXCLUSIVE MODE"))
+        worker = start("worker", env=place.environ())
+        place.ring()
+        worker.wait_for(lambda: len(place.bill()) == 20, what="all calls to be billed")
+        worker.kill()
+
+    finish_without(place, start)
+
+    with place.engine.begin() as conn:
+        assert job_states(conn) == {"done": 20}
+        assert count(conn, "attempt", "state = 'unknown'") == 20
+        assert count(conn, "attempt", "state = 'succeeded'") == 20
+    resolve_by_bill(place)
+    assert_ledger_is_the_bill(place)
+    with place.engine.begin() as conn:
+        assert total_nusd(conn, "waste") == total_nusd(conn, "posting") > 0
+
+
+def test_told_to_stop_a_worker_leaves_nothing_unknown(place: Scene, start: Start) -> None:
+    planned(place, 400, "sandbox/small")
+    worker = start("worker", env=place.environ())
+    place.ring()
+    worker.wait_for(lambda: len(place.bill()) > 50, what="some calls to be billed")
+    worker.terminate()
+
+    assert worker.wait() == 0
+
+    with place.engine.begin() as conn:
+        assert count(conn, "parcel", "state = 'running'") == 0
+        assert count(conn, "attempt", "state IN ('started', 'unknown')") == 0
+        assert 0 < job_states(conn)["done"] < 400
+    assert_ledger_is_the_bill(place)
+
+
+def test_with_every_fault_at_once_the_ledger_is_the_bill(place: Scene, start: Start) -> None:
+    faults = ("429", "500", "503", "cut", "malformed", "no_usage", "wrong_usage", "refusal")
+    place.faults(*({"fault": fault, "rate": 0.05, "wait_s": 0.05} for fault in faults))
+    planned(place, 300, "sandbox/small", "sandbox/medium", "inhouse/extractive")
+    worker = start("worker", env=place.environ(breaker_failures=50))
+    place.ring()
+
+    worker.wait_for(lambda: all_over(place.engine), within_s=60, what="all jobs to be over")
+
+    with place.engine.begin() as conn:
+        assert job_states(conn) == {"done": 300}
+        assert_books_are_right(conn)
+    resolve_by_bill(place)
+    assert_ledger_is_the_bill(place)
+
+
+def test_a_worker_waits_for_a_database_that_is_away(place: Scene, start: Start) -> None:
+    planned(place, 200, "sandbox/small")
+    worker = start("worker", env=place.environ())
+    place.ring()
+    worker.wait_for(lambda: len(place.bill()) > 20, what="some calls to be billed")
+    with place.engine.begin() as conn:
+        # Every connection but this one is cut, in the midst of whatever it does.
+        conn.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+
+    def rung_and_over() -> bool:
+        place.ring()
+        return all_over(place.engine)
+
+    worker.wait_for(rung_and_over, within_s=60, what="all jobs to be over")
+
+    with place.engine.begin() as conn:
+        assert job_states(conn) == {"done": 200}
+        assert count(conn, "attempt", "state = 'unknown'") == 0
+    assert_ledger_is_the_bill(place)

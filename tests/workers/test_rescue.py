@@ -1,0 +1,248 @@
+"""Parcels whose worker is gone, and workers that come back after their parcel is."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy import Engine, text
+
+from scheduler.planning.rescue import rescue_all
+from tests.workers.audit import assert_books_are_right, count, job_states, total_nusd
+from tests.workers.bench import desk_for, policy, work_off
+from tests.workers.planned import add_budget, listing, plan, wishes
+from tests.workers.stub import Stub, answer, serving
+
+
+async def when_told(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    """An answer that is worked on, and billed, and sent when the gate opens."""
+    made = answer(stub, request, body)
+    await stub.gate.wait()
+    return made
+
+
+def expire_leases(engine: Engine) -> None:
+    with engine.begin() as conn:
+        conn.execute(
+            text(
+                "UPDATE parcel SET lease_expires_at = now() - interval '1 s'"
+                " WHERE state = 'running'"
+            )
+        )
+
+
+def leases_of(engine: Engine) -> list[tuple[str, int]]:
+    with engine.begin() as conn:
+        return [tuple(row) for row in conn.execute(text("SELECT state, attempt FROM parcel"))]
+
+
+async def called(stub: Stub, calls: int) -> None:
+    await until(lambda: len(stub.keys) >= calls)
+
+
+async def until(look: Callable[[], bool]) -> None:
+    """Let the loop run until *look* is true."""
+    async with asyncio.timeout(10):
+        while not look():  # noqa: ASYNC110 - what is waited for happens in the database too
+            await asyncio.sleep(0.005)
+
+
+def test_a_late_report_is_dropped_and_its_bill_is_posted(engine: Engine) -> None:
+    async def scene() -> None:
+        async with serving(when_told) as late, serving() as quick:
+            slow, fast = listing("acme/m", url=late.url), listing("acme/m", url=quick.url)
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(6), listings=[slow])
+            async with (
+                desk_for(engine, [slow], worker="late") as at_late,
+                desk_for(engine, [fast], worker="quick") as at_quick,
+            ):
+                working = asyncio.create_task(work_off(at_late, "acme"))
+                await called(late, 6)
+                expire_leases(engine)
+                found = rescue_all(engine)
+                assert (found.ready, found.unknown_attempts) == (1, 6)
+                await work_off(at_quick, "acme")
+                late.gate.set()
+                await working
+            return
+
+    asyncio.run(scene())
+
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 6}
+        winners = conn.execute(
+            text("SELECT DISTINCT fence FROM result JOIN attempt ON attempt.id = attempt_id")
+        )
+        assert winners.scalars().all() == [2]
+        assert count(conn, "attempt", "state = 'unknown'") == 0
+        assert total_nusd(conn, "waste") == total_nusd(conn, "posting") > 0
+        assert_books_are_right(conn)
+
+
+def test_a_call_whose_worker_died_keeps_its_money_until_it_is_resolved(engine: Engine) -> None:
+    async def scene() -> None:
+        async with serving(when_told) as stub:
+            offers = [listing("acme/m", url=stub.url)]
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(6), listings=offers)
+            async with desk_for(engine, offers) as desk:
+                working = asyncio.create_task(work_off(desk, "acme"))
+                await called(stub, 6)
+                working.cancel()  # as a killed worker: nothing more is heard of it
+            expire_leases(engine)
+            rescue_all(engine)
+
+    asyncio.run(scene())
+
+    assert leases_of(engine) == [("ready", 1)]
+    with engine.begin() as conn:
+        assert count(conn, "attempt", "state = 'unknown'") == 6
+        assert count(conn, "job", "state = 'planned' AND held_nusd = reserved_nusd") == 6
+        assert_books_are_right(conn)
+
+
+def test_a_lease_is_renewed_for_as_long_as_its_worker_lives(engine: Engine) -> None:
+    async def scene() -> None:
+        async with serving(when_told) as stub:
+            offers = [listing("acme/m", url=stub.url)]
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(2), listings=offers)
+            async with desk_for(engine, offers, policy=policy(lease_s=0.6)) as desk:
+                working = asyncio.create_task(work_off(desk, "acme"))
+                await called(stub, 2)
+                first = expiry(engine)
+                await until(lambda: expiry(engine) > first)
+                stub.gate.set()
+                await working
+
+    asyncio.run(scene())
+
+    assert leases_of(engine) == [("done", 1)]
+
+
+def expiry(engine: Engine) -> Any:
+    with engine.begin() as conn:
+        return conn.execute(text("SELECT lease_expires_at FROM parcel")).scalar_one()
+
+
+def test_a_parcel_that_killed_every_worker_goes_back_to_the_queue(engine: Engine) -> None:
+    offers = [listing("acme/m", url="http://127.0.0.1:9/v1")]
+    with engine.begin() as conn:
+        add_budget(conn, 10)
+        plan(conn, wishes(3), listings=offers, attempt_limit=1)
+        conn.execute(
+            text(
+                "UPDATE parcel SET state = 'running', attempt = 1, held_by = 'x',"
+                " lease_expires_at = now() - interval '1 s'"
+            )
+        )
+
+    found = rescue_all(engine)
+
+    assert (found.dead, found.ready, found.jobs_given_back) == (1, 0, 3)
+    with engine.begin() as conn:
+        assert job_states(conn) == {"queued": 3}
+        assert count(conn, "job", "reserved_nusd = 0 AND deferrals = 1") == 3
+        assert_books_are_right(conn)
+
+
+def test_a_lease_that_still_runs_is_left_alone(engine: Engine) -> None:
+    offers = [listing("acme/m", url="http://127.0.0.1:9/v1")]
+    with engine.begin() as conn:
+        add_budget(conn, 10)
+        plan(conn, wishes(1), listings=offers)
+        conn.execute(
+            text(
+                "UPDATE parcel SET state = 'running', attempt = 1, held_by = 'x',"
+                " lease_expires_at = now() + interval '10 s'"
+            )
+        )
+
+    found = rescue_all(engine)
+
+    assert (found.dead, found.ready) == (0, 0)
+    assert leases_of(engine) == [("running", 1)]
+
+
+def test_what_was_tried_before_a_worker_died_is_not_tried_again(engine: Engine) -> None:
+    async def refuse_small(
+        stub: Stub, request: web.Request, body: dict[str, Any]
+    ) -> web.StreamResponse:
+        if body["model"] == "small":
+            return web.json_response({"error": {"code": "bad"}}, status=400)
+        return await when_told(stub, request, body)
+
+    async def scene() -> Stub:
+        async with serving(refuse_small) as stub:
+            offers = [listing("acme/small", url=stub.url), listing("acme/large", url=stub.url)]
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(4), listings=offers)
+            async with desk_for(engine, offers) as desk:
+                working = asyncio.create_task(work_off(desk, "acme"))
+                await called(stub, 8)
+                working.cancel()
+            expire_leases(engine)
+            rescue_all(engine)
+            stub.gate.set()
+            stub.models.clear()
+            async with desk_for(engine, offers) as desk:
+                await work_off(desk, "acme")
+            return stub
+
+    stub = asyncio.run(scene())
+
+    assert set(stub.models) == {"large"}
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 4}
+        assert_books_are_right(conn)
+
+
+def test_a_worker_that_is_told_to_stop_settles_and_gives_back_the_rest(engine: Engine) -> None:
+    async def scene() -> Stub:
+        async with serving(when_told) as stub:
+            offers = [listing("acme/m", url=stub.url, concurrency=4)]
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(50), listings=offers)
+            async with desk_for(engine, offers) as desk:
+                working = asyncio.create_task(work_off(desk, "acme"))
+                await called(stub, 4)
+                desk.stopping.set()
+                stub.gate.set()
+                await working
+            return stub
+
+    stub = asyncio.run(scene())
+
+    assert leases_of(engine) == [("ready", 1)]
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": len(stub.keys), "planned": 50 - len(stub.keys)}
+        assert count(conn, "attempt", "state = 'unknown'") == 0
+        assert count(conn, "parcel", "attempt_limit = 6 AND ring_at <= now()") == 1
+        assert_books_are_right(conn)
+
+
+def test_a_call_that_does_not_end_before_the_worker_must_is_unknown(engine: Engine) -> None:
+    async def scene() -> None:
+        async with serving(when_told) as stub:
+            offers = [listing("acme/m", url=stub.url, concurrency=4)]
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(10), listings=offers)
+            async with desk_for(engine, offers, policy=policy(stop_s=0.1)) as desk:
+                working = asyncio.create_task(work_off(desk, "acme"))
+                await called(stub, 4)
+                desk.stopping.set()
+                await working
+
+    asyncio.run(scene())
+
+    assert leases_of(engine) == [("ready", 1)]
+    with engine.begin() as conn:
+        assert count(conn, "attempt", "state = 'unknown'") == 4
+        assert_books_are_right(conn)
