@@ -23,6 +23,9 @@ class Handler(Protocol):
     def read(self, values: Sequence[bytes | None], headers: Sequence[Headers]) -> Any:
         """What the messages say.  Needs no database, and runs while the batch before is stored."""
 
+    def warm_up(self) -> None:
+        """Load what the first message would wait for; called before the group is joined."""
+
     def store(self, conn: Connection, said: Any, *, source: str) -> list[Refusal]:
         """Store what `read` made, in the caller's transaction; which messages were refused."""
 

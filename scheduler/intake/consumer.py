@@ -13,7 +13,13 @@ from typing import Any
 
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from kafka.structs import MemberState
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -24,7 +30,13 @@ from scheduler.intake.jobs import QueueGauge
 from scheduler.intake.partitions import Listener, Partitions
 from scheduler.intake.writer import RETRY_S, Stopping, Writer, is_passing
 
-POLL_MS = 200
+POLL_MS = 1_000
+JOIN_MS = 3_000
+JOIN_LIMIT_S = 15.0
+"""kafka-python 3.0.12 may forget that it is joining the group, when the topic's partitions have
+changed and a poll ends in the midst of it.  It then sends no heartbeats and never joins; who has
+not joined after this long begins anew, and long polls make it rare."""
+
 CONFIG: Mapping[str, Any] = {
     # The positions are ours; a partition without one never asks Kafka.
     "auto_offset_reset": "none",
@@ -42,6 +54,14 @@ CONFIG: Mapping[str, Any] = {
     "bootstrap_timeout_ms": 10_000,
     "metrics_enabled": False,
 }
+
+
+class NotJoined(KafkaTimeoutError):  # type: ignore[misc] # kafka-python has no types
+    """The group was not joined in time."""
+
+    def __init__(self, *, group: str) -> None:
+        super().__init__(f"group {group} was not joined within {JOIN_LIMIT_S:g} s")
+        self.group = group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +96,8 @@ def run(
 
     Kafka or Postgres may be away at any time, and at the start: it waits, and says so.
     """
+    for handler in intake.handlers.values():
+        handler.warm_up()
     tries = 0
     while not stop.is_set():
         began = clock()
@@ -131,6 +153,7 @@ def _session(
             gauge=gauge,
             stop=stop,
             log=log,
+            clock=clock,
         )
     finally:
         writer.close()
@@ -148,6 +171,8 @@ class _Session:
     gauge: QueueGauge
     stop: threading.Event
     log: Any
+    clock: Callable[[], float]
+    _joining_since: float | None = None
     _held: frozenset[TopicPartition] = frozenset()
 
     def run(self) -> None:
@@ -167,7 +192,10 @@ class _Session:
 
     def _poll(self) -> Mapping[TopicPartition, Sequence[ConsumerRecord]]:
         try:
-            found: dict[TopicPartition, list[ConsumerRecord]] = self.consumer.poll(POLL_MS)
+            is_joined = self._is_joined()
+            found: dict[TopicPartition, list[ConsumerRecord]] = self.consumer.poll(
+                POLL_MS if is_joined else JOIN_MS
+            )
         except OffsetOutOfRangeError as error:
             self.partitions.mislaid(error.args[0])
         except NoOffsetForPartitionError:
@@ -176,6 +204,20 @@ class _Session:
         else:
             return found
         return {}
+
+    def _is_joined(self) -> bool:
+        """Whether the group counts on us and we have partitions.
+
+        Raises:
+            NotJoined: it has not for too long.
+        """
+        if self.consumer.group_metadata().state == MemberState.STABLE:
+            self._joining_since = None
+        elif self._joining_since is None:
+            self._joining_since = self.clock()
+        elif self.clock() - self._joining_since > JOIN_LIMIT_S:
+            raise NotJoined(group=self.intake.group)
+        return self._joining_since is None and bool(self.partitions.placed(self.intake.handlers))
 
     def _read(self, found: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> Batch | None:
         slices: dict[str, list[Slice]] = {}

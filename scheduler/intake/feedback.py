@@ -45,6 +45,9 @@ class FeedbackIntake:
                 )
         return said
 
+    def warm_up(self) -> None:
+        """There is nothing to load."""
+
     def store(self, conn: Connection, said: SaidFeedback, *, source: str) -> list[Refusal]:
         if not said.feedback:
             return said.refused

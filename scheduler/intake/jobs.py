@@ -21,6 +21,9 @@ class JobIntake:
     def read(self, values: Sequence[bytes | None], headers: Sequence[Headers]) -> Chunk:
         return self.reader.read(values, headers)
 
+    def warm_up(self) -> None:
+        self.reader.read([b'{"job_id": "warm-up", "task": "summarize", "text": "warm up"}'])
+
     def store(self, conn: Connection, said: Chunk, *, source: str) -> list[Refusal]:
         return store_chunk(conn, said, scopes=self.scopes, source=source).refused
 

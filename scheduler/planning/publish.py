@@ -26,7 +26,6 @@ from scheduler.store import outbox
 from scheduler.store.locks import Duty, on_duty
 from scheduler.store.outbox import OutboxRow
 
-COMMIT_S = 20.0
 WAIT_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -40,6 +39,7 @@ class Publishing:
         marker_topic: the relay's own, with one partition, compacted.
         batch_rows: sent in one transaction, at most.
         message_bytes_max: longer results go without their output; what the brokers allow.
+        send_s: how long a batch, and then its commit, may take to be acknowledged.
         poll_s: how often the outbox is looked at while it is empty.
         sweep_s: rows whose transaction ended late, below those already sent, wait up to this.
     """
@@ -49,6 +49,7 @@ class Publishing:
     marker_topic: str = "documents.relay"
     batch_rows: int = 2_000
     message_bytes_max: int = 1_000_000
+    send_s: float = 20.0
     poll_s: float = 0.1
     sweep_s: float = 2.0
 
@@ -280,17 +281,17 @@ class _Relay:
                     partition=0,
                 )
             )
-            producer.flush(timeout=20)
+            producer.flush(timeout=self.publishing.send_s)
             # Asked before the commit: a transaction with a hole in it must not be committed.
             failed = next((one for one in sends if not one.succeeded()), None)
             if failed is not None:
                 raise failed.exception or KafkaTimeoutError("not acknowledged in time")
-            _commit(producer)
+            _commit(producer, within_s=self.publishing.send_s)
         except KafkaError as error:
             raise NotPublished(batch_no=batch_no, reason=str(error)) from error
 
 
-def _commit(producer: KafkaProducer) -> None:
+def _commit(producer: KafkaProducer, *, within_s: float) -> None:
     # The client would wait for Kafka for ever, and a process that is told to stop could not.
     outcome: Future[None] = Future()
 
@@ -304,7 +305,7 @@ def _commit(producer: KafkaProducer) -> None:
 
     threading.Thread(target=commit, daemon=True, name="relay-commit").start()
     try:
-        outcome.result(timeout=COMMIT_S)
+        outcome.result(timeout=within_s)
     except TimeoutError:
         raise KafkaTimeoutError("the commit was not acknowledged in time") from None
 

@@ -2,16 +2,21 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
 from sqlalchemy import Engine, text
 
+from scheduler.planning.publish import _fitting, discard
 from scheduler.store import outbox
-from tests.rig.kafka import Topics
+from scheduler.store.outbox import OutboxRow
+from tests.rig.gates import gate
+from tests.rig.kafka import Broker, Topics
 from tests.rig.process import ProcessHandle
 from tests.rig.waiting import eventually
 
@@ -26,7 +31,7 @@ stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 publishing = Publishing(
     kafka={"bootstrap_servers": [sys.argv[2]]}, name=sys.argv[3], marker_topic=sys.argv[4],
-    batch_rows=int(sys.argv[5]), sweep_s=0.2,
+    batch_rows=int(sys.argv[5]), sweep_s=0.2, send_s=3,
 )
 run(open_engine(sys.argv[1]), publishing, stop=stop, log=structlog.get_logger())
 """
@@ -57,6 +62,10 @@ class Relays:
         for process in self._started:
             process.end()
             sys.stdout.write(process.output)
+
+    def make_topic(self, name: str) -> None:
+        with closing(KafkaAdminClient(bootstrap_servers=self._bootstrap)) as admin:
+            admin.create_topics({name: {"num_partitions": 1, "replication_factor": 1}})
 
     def write(self, first: int, last: int) -> None:
         """Outbox rows with the keys *first* to *last*, as a worker's flush leaves them."""
@@ -105,37 +114,6 @@ def relays(kafka: Topics, database_url: str, engine: Engine, tmp_path: Path) -> 
     relays.end()
 
 
-GATE = """
-CREATE FUNCTION wait_at_gate() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
-BEGIN
-    PERFORM set_config('lock_timeout', '0', true);
-    PERFORM pg_advisory_xact_lock_shared(7, 7);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER gate BEFORE DELETE ON outbox FOR EACH STATEMENT EXECUTE FUNCTION wait_at_gate();
-"""
-
-
-@contextmanager
-def held_before_delete(engine: Engine) -> Iterator[Callable[[], None]]:
-    """Rows are not deleted from the outbox in this block; what it gives waits for one who tries."""
-    with engine.begin() as conn:
-        conn.execute(text(GATE))
-    with engine.connect() as gate, engine.connect() as look:
-        gate.execute(text("SELECT pg_advisory_lock(7, 7)"))
-        waits = text("SELECT EXISTS (SELECT FROM pg_locks WHERE classid = 7 AND NOT granted)")
-        yield (
-            lambda: (
-                eventually(
-                    lambda: look.execute(waits).scalar_one(),
-                    within_s=30,
-                    what="a delete at the gate",
-                )
-                and None
-            )
-        )
-
-
 def test_every_row_is_published_once_and_then_deleted(relays: Relays) -> None:
     relays.write(0, 2_500)
 
@@ -160,7 +138,7 @@ def test_rows_of_one_key_keep_their_order(relays: Relays) -> None:
 
 def test_a_relay_killed_between_send_and_delete_has_sent_once(relays: Relays) -> None:
     relays.write(0, 500)
-    with held_before_delete(relays.engine) as wait_for_delete:
+    with gate(relays.engine, before="DELETE ON outbox") as wait_for_delete:
         first = relays.start(batch_rows=200)
         wait_for_delete()
         first.kill()
@@ -171,10 +149,32 @@ def test_a_relay_killed_between_send_and_delete_has_sent_once(relays: Relays) ->
     assert sorted(relays.published()) == sorted(f"job-{n}" for n in range(500))
 
 
-def test_a_relay_killed_between_claim_and_send_loses_nothing(relays: Relays) -> None:
+def test_a_relay_killed_in_the_middle_of_a_send_leaves_nothing_half_sent(relays: Relays) -> None:
+    missing = f"{relays.results}.late"
+    relays.write(0, 300)
+    with relays.engine.begin() as conn:
+        # The relay stops at this row, with those before it sent and not committed.
+        outbox.append(conn, topic=missing, messages=[("stuck", "{}")])
+    first = relays.start()
+    eventually(
+        lambda: len(relays.published(isolation="read_uncommitted")) == 300,
+        within_s=30,
+        what="rows in an open transaction",
+    )
+    first.kill()
+    assert relays.waiting() == 301
+
+    relays.make_topic(missing)
+    relays.start()
+
+    relays.wait_until_empty()
+    assert len(relays.published(isolation="read_uncommitted")) == 600
+    assert sorted(relays.published()) == sorted(f"job-{n}" for n in range(300))
+
+
+def test_a_batch_that_was_claimed_and_never_sent_is_sent(relays: Relays) -> None:
     relays.write(0, 500)
     with relays.engine.begin() as conn:
-        # What a relay leaves that is killed before its first send.
         outbox.claim_batch(conn, batch_no=1, above=0, limit=200)
 
     relays.start(batch_rows=200)
@@ -204,3 +204,49 @@ def test_two_relays_send_once(relays: Relays) -> None:
 
     relays.wait_until_empty()
     assert sorted(relays.published()) == sorted(f"job-{n}" for n in range(1_000))
+
+
+def test_results_wait_while_kafka_is_away(
+    own_kafka: Broker, database_url: str, engine: Engine, tmp_path: Path
+) -> None:
+    relays = Relays(own_kafka.topics, database_url, engine, tmp_path)
+    try:
+        relay = relays.start()
+        relays.write(0, 100)
+        relays.wait_until_empty()
+        own_kafka.kill()
+        relays.write(100, 200)
+        relay.wait_for_line("the relay waits for Kafka", within_s=60)
+        assert relays.waiting() == 100
+
+        own_kafka.start()
+
+        relays.wait_until_empty()
+        assert sorted(relays.published()) == sorted(f"job-{n}" for n in range(200))
+    finally:
+        relays.end()
+
+
+def test_a_result_too_long_for_kafka_goes_without_its_output() -> None:
+    payload = json.dumps({"job_id": "a", "status": "done", "output": "x" * 5_000, "cost_usd": "1"})
+
+    message = json.loads(_fitting(OutboxRow(1, "results", "a", payload), limit=2_000))
+
+    assert message["output"] is None
+    assert message["output_omitted_bytes"] > 5_000
+    assert message["cost_usd"] == "1"
+
+
+def test_without_kafka_the_outbox_is_emptied(relays: Relays) -> None:
+    relays.write(0, 25)
+    stop = threading.Event()
+
+    thread = threading.Thread(
+        target=discard, args=(relays.engine,), kwargs={"stop": stop, "limit": 10, "poll_s": 30}
+    )
+    thread.start()
+    relays.wait_until_empty()
+    stop.set()
+    thread.join(5)
+
+    assert not thread.is_alive()
