@@ -3,11 +3,8 @@
 import json
 import os
 import subprocess
-import sys
 import threading
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -28,13 +25,14 @@ from scheduler.cli.running import Ended, work_off
 from scheduler.cli.supervise import stop_on_signals
 from scheduler.cli.watching import print_end, watching
 from scheduler.compliance.verification import verify
-from scheduler.domain.errors import Refused, Unavailable
+from scheduler.domain.errors import Refused
 from scheduler.domain.job import Task
 from scheduler.domain.money import nusd_from_usd, usd_text
 from scheduler.settings import read_settings
 from scheduler.store.connect import snapshot
 from scheduler.store.project_standing import standing
 from scheduler.store.scopes import Scope, ensure_scope, list_scopes
+from workers.sandbox.process import SandboxProcess, sandbox_process
 
 DOCUMENTS = Path("examples/documents")
 SCOPE = "default/demo"
@@ -59,13 +57,6 @@ class NoDocuments(Refused):
             "or give a directory of your own with --documents"
         )
         self.directory = directory
-
-
-class SandboxFailed(Unavailable):
-    """The sandbox did not start."""
-
-    def __init__(self) -> None:
-        super().__init__("the sandbox did not start; `apportion sandbox --port 0` says why")
 
 
 @click.command()
@@ -97,8 +88,11 @@ def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
     stop = stop_on_signals()
     say = open_console()
     say.print(f"[bold]Apportion demo.[/] {len(texts)} real documents, {budget_usd} USD.")
-    with _sandbox(home) as url:
-        os.environ["APPORTION_SANDBOX_URL"] = url
+    faults = ("--latency", LATENCY_S, "--faults", json.dumps(FAULTS))
+    with sandbox_process(
+        bill=home / "bill.jsonl", options=faults, stderr=subprocess.DEVNULL
+    ) as sandbox:
+        os.environ["APPORTION_SANDBOX_URL"] = sandbox.url
         settings = read_settings()
         configure_logs(settings, level="ERROR")
         print_prices(listings_of(settings), task=Task.SUMMARIZE)
@@ -110,7 +104,7 @@ def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
                 ended = work_off(
                     service, settings, project_id=project.id, workers=1, watcher=watcher, stop=stop
                 )
-            _end(say, service, project, ended, out or home / "results.jsonl", url, stop)
+            _end(say, service, project, ended, out or home / "results.jsonl", sandbox, stop)
 
 
 def _configure(home: Path) -> None:
@@ -124,26 +118,6 @@ def _configure(home: Path) -> None:
         "APPORTION_POLICY": json.dumps(POLICY),
         "APPORTION_LOG_LEVEL": "ERROR",
     }
-
-
-@contextmanager
-def _sandbox(home: Path) -> Iterator[str]:
-    """A sandbox of its own, on a free port; its URL."""
-    home.mkdir(parents=True, exist_ok=True)
-    argv = [sys.executable, "-m", "scheduler", "sandbox", "--port", "0", "--latency", LATENCY_S]
-    argv += ["--bill", str(home / "bill.jsonl"), "--faults", json.dumps(FAULTS)]
-    process = subprocess.Popen(  # noqa: S603 - this program, with arguments of its own
-        argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True, text=True
-    )
-    try:
-        assert process.stdout is not None
-        ready = process.stdout.readline()
-        if not ready:
-            raise SandboxFailed
-        yield str(json.loads(ready)["url"])
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _project(service: Service, budget_nusd: int) -> Scope:
@@ -175,7 +149,7 @@ def _end(
     project: Scope,
     ended: Ended,
     out: Path,
-    url: str,
+    sandbox: SandboxProcess,
     stop: threading.Event,
 ) -> None:
     count = write_results(service, project.path, out)
@@ -183,10 +157,10 @@ def _end(
     if stop.is_set():
         say.print("\nStopped. `make demo` goes on from here, and pays for nothing twice.")
         return
-    _check(say, service, url)
+    _check(say, service, sandbox)
     say.print(f"\n[bold]{count} results[/] are in {out}; one of them:")
     with out.open(encoding="utf-8") as lines:
-        best = max(map(json.loads, lines), key=lambda line: line["quality_predicted"] or 0)
+        best = max(map(json.loads, lines), key=_shows_well)
     say.print(f"[dim]{best['job_id']}, {best['offer']}:[/]")
     say.print(best["output"], markup=False)
     say.print(
@@ -195,9 +169,13 @@ def _end(
     )
 
 
-def _check(say: Console, service: Service, url: str) -> None:
+def _shows_well(line: dict[str, Any]) -> tuple[bool, float]:
+    return "report" in line["job_id"], line["quality_predicted"] or 0.0
+
+
+def _check(say: Console, service: Service, sandbox: SandboxProcess) -> None:
     """Hold the ledger against the sandbox's bill, and the chain against itself."""
-    bill_nusd = _billed(url)
+    bill_nusd = _billed(sandbox)
     with service.engine.connect() as conn:
         posted_nusd = conn.exec_driver_sql(
             "SELECT coalesce(sum(amount_nusd), 0)::bigint FROM ledger"
@@ -217,7 +195,7 @@ def _check(say: Console, service: Service, url: str) -> None:
     )
 
 
-def _billed(url: str) -> int:
-    with urllib.request.urlopen(f"{url.removesuffix('/v1')}/sandbox/bill") as answer:  # noqa: S310
+def _billed(sandbox: SandboxProcess) -> int:
+    with urllib.request.urlopen(f"{sandbox.admin}/bill") as answer:  # noqa: S310
         total: dict[str, Any] = json.load(answer)
     return int(total["cost_nusd"])

@@ -41,9 +41,11 @@ class SandboxProcess:
 
 @contextmanager
 def sandbox_process(
-    *, bill: Path, options: tuple[str, ...] = (), port: int = 0
+    *, bill: Path, options: tuple[str, ...] = (), port: int = 0, stderr: int | None = None
 ) -> Iterator[SandboxProcess]:
     """Run `apportion sandbox` with *options* on *port*, a free one by default.
+
+    *stderr* is where its messages to people go, as `subprocess` has it; this process's own.
 
     Raises:
         SandboxDied: it ended before it was ready; it has said why on stderr.
@@ -52,6 +54,7 @@ def sandbox_process(
     process = subprocess.Popen(  # noqa: S603 - our own command
         [*command, "--bill", str(bill), *options],
         stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         # A Ctrl-C at the terminal reaches the whole group; the block decides when this one ends.
         start_new_session=True,
