@@ -148,6 +148,15 @@ class Window:
     kind: Places
     paid_usd: Floats
 
+    def of(self, chosen: NDArray[np.bool_]) -> "Window":
+        """The items where *chosen* (n,) holds."""
+        return Window(
+            said=self.said[chosen],
+            expected_usd=self.expected_usd[chosen],
+            kind=self.kind[chosen],
+            paid_usd=self.paid_usd[chosen],
+        )
+
 
 def escalated(
     window: Window, judge: Judge, *, budget_usd: float, shares: Sequence[float], seed: int
@@ -206,32 +215,40 @@ def _judge(
         kept[items] = after[np.arange(len(items)), candidates[best]]
 
 
-def chosen_shares(
-    window: Window,
-    score: Floats,
-    *,
-    budget_usd: float,
-    seed: int,
-) -> tuple[float, ...]:
-    """The shares that brought most on training items: judges learn from one half, try the other."""
-    half = np.random.default_rng(seed).permutation(len(score)) % 2 == 0
-    worth = dict.fromkeys(SHARES, 0.0)
-    for mine in (half, ~half):
-        judge = Judge(said=window.said[~mine], score=score[~mine], kind=window.kind[~mine])
-        part = Window(
-            said=window.said[mine],
-            expected_usd=window.expected_usd[mine],
-            kind=window.kind[mine],
-            paid_usd=window.paid_usd[mine],
-        )
-        for shares in SHARES:
-            got = escalated(
-                part, judge, budget_usd=budget_usd * mine.mean(), shares=shares, seed=seed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """Training items in halves: judges learn from one, and rounds are tried on the other."""
+
+    parts: tuple[tuple[Window, Floats, Judge, float], ...]
+
+    @staticmethod
+    def of(window: Window, score: Floats, *, seed: int) -> "Rehearsal":
+        """*window*'s items, with *score* (n, m), divided by *seed*."""
+        half = np.random.default_rng(seed).permutation(len(score)) % 2 == 0
+        return Rehearsal(
+            parts=tuple(
+                (
+                    window.of(mine),
+                    score[mine],
+                    Judge(said=window.said[~mine], score=score[~mine], kind=window.kind[~mine]),
+                    float(mine.mean()),
+                )
+                for mine in (half, ~half)
             )
-            rows = np.arange(len(got.final))
-            right = np.where(got.final < 0, 0.0, score[mine][rows, np.maximum(got.final, 0)])
-            worth[shares] += float(np.nansum(right))
-    return max(SHARES, key=lambda shares: (worth[shares], -len(shares)))
+        )
+
+    def best_shares(self, *, budget_usd: float, seed: int) -> tuple[float, ...]:
+        """The shares that bring most at *budget_usd*; of equals, the fewest rounds."""
+        worth = dict.fromkeys(SHARES, 0.0)
+        for shares in SHARES:
+            for window, score, judge, part in self.parts:
+                got = escalated(
+                    window, judge, budget_usd=budget_usd * part, shares=shares, seed=seed
+                )
+                rows = np.arange(len(got.final))
+                right = np.where(got.final < 0, 0.0, score[rows, np.maximum(got.final, 0)])
+                worth[shares] += float(np.nansum(right))
+        return max(SHARES, key=lambda shares: (worth[shares], -len(shares)))
 
 
 def window_logits(quality: Floats) -> Floats:

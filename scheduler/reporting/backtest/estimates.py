@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 TASK: Final = "backtest"
 SHARES: Final = (1.0, 0.5, 0.0)
 """How much of the predictions' word is tried: all, half, or the models' means alone."""
-TRIAL_BUDGETS: Final = 10
+TRIAL_BUDGETS: Final = 16
 LEVEL: Final = 0.9
 
 

@@ -13,8 +13,8 @@ from scheduler.reporting.backtest.escalation import (
     Judge,
     Kinds,
     NoAnswers,
+    Rehearsal,
     Window,
-    chosen_shares,
     escalated,
     window_logits,
 )
@@ -154,13 +154,10 @@ def _escalations(
         kind=kinds.kind(data.answers[split.test]),
         paid_usd=data.cost_usd[split.test],
     )
+    rehearsal = Rehearsal.of(train, data.score[items], seed=seed)
+    scale = len(items) / len(split.test)
     tried = {
-        budget: chosen_shares(
-            train,
-            data.score[items],
-            budget_usd=budget / len(split.test) * len(items),
-            seed=seed,
-        )
+        budget: rehearsal.best_shares(budget_usd=budget * scale, seed=seed)
         for budget in budgets[:: max(1, len(budgets) // SHARES_TRIED)]
     }
     found = []
