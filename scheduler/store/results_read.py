@@ -58,6 +58,7 @@ class ResultLine:
     cost_nusd: int
     quality_ppm: int | None
     attempt_id: UUID | None
+    plan_id: int | None
     tags: dict[str, Any]
     at: datetime
 
@@ -90,6 +91,7 @@ def _statement(wanted: Wanted) -> Select[*tuple[Any, ...]]:
             result.c.cost_nusd,
             result.c.quality_ppm,
             result.c.attempt_id,
+            job.c.plan_id,
             job.c.tags,
             result.c.at,
         )
