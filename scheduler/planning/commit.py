@@ -144,9 +144,7 @@ def _rows(draft: Draft) -> list[dict[str, Any]]:
     ]
 
 
-def _move_jobs(
-    conn: Connection, draft: Draft, *, plan_id: int, parcel_ids: Sequence[int]
-) -> None:
+def _move_jobs(conn: Connection, draft: Draft, *, plan_id: int, parcel_ids: Sequence[int]) -> None:
     window, jobs = draft.case.window, draft.chosen.jobs
     planned = Planned(
         job_ids=window.job_id[jobs].tolist(),
@@ -283,5 +281,3 @@ def _evidence(draft: Draft, plan_id: int, digest: bytes) -> dict[str, Any]:
 
 def _text(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds")
-
-

@@ -38,9 +38,7 @@ def funds(budgets: Sequence[BudgetLine], projects: Sequence[str]) -> list[Fund]:
         if groups:
             period = period_text(line.starts_on, line.ends_on)
             free_nusd = max(line.free_nusd, 0)
-            row = Row(
-                name=f"{line.scope} {period}", measure=COST, limit=free_nusd, groups=groups
-            )
+            row = Row(name=f"{line.scope} {period}", measure=COST, limit=free_nusd, groups=groups)
             found.append(Fund(scope=line.scope, period=period, free_nusd=free_nusd, row=row))
     return found
 
@@ -63,9 +61,7 @@ def room_of(one: PlanOffer, undone: Mapping[int, Undone], *, horizon_s: float) -
     )
 
 
-def capacity_rows(
-    options: Options, undone: Mapping[int, Undone], *, horizon_s: float
-) -> list[Row]:
+def capacity_rows(options: Options, undone: Mapping[int, Undone], *, horizon_s: float) -> list[Row]:
     """Two rows per offer: the requests and the tokens that it has room for."""
     rows = []
     for k, one in enumerate(options.offers):
@@ -80,4 +76,3 @@ def capacity_rows(
 def budgeted(budgets: Sequence[BudgetLine], projects: Sequence[str]) -> list[bool]:
     """For each of *projects*, whether any budget bears what it spends."""
     return [any(covers(line.scope, path) for line in budgets) for path in projects]
-

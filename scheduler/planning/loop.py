@@ -61,9 +61,7 @@ def run(
     wait_s = policy.plan.poll_s
     while not stop.is_set():
         try:
-            outcome = step(
-                engine, look, now=clock(), policy=policy, results_topic=results_topic
-            )
+            outcome = step(engine, look, now=clock(), policy=policy, results_topic=results_topic)
             wait_s = policy.plan.poll_s
         except (OperationalError, Unavailable, Overtaken) as trouble:
             # psycopg's message has no password, but may have many lines.
@@ -80,9 +78,7 @@ def step(
     """Plan one window if one is closed at *now*; what it came to."""
     with engine.begin() as conn:
         _follow_changes(conn, look, now=now, policy=policy)
-        left = requests_left(
-            plan_offers(conn), undone_work(conn), horizon_s=policy.plan.horizon_s
-        )
+        left = requests_left(plan_offers(conn), undone_work(conn), horizon_s=policy.plan.horizon_s)
         kind = closed_window(conn, policy=policy.plan, now=now, room=left)
     if kind is None:
         return None

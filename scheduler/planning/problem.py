@@ -104,9 +104,7 @@ def _tokens(estimates: Estimates) -> NDArray[np.int32]:
     return estimates.input_most + estimates.output_limit
 
 
-def _that_may_bind(
-    rows: Sequence[Row], estimates: Estimates, allowed: Allowed
-) -> list[Row]:
+def _that_may_bind(rows: Sequence[Row], estimates: Estimates, allowed: Allowed) -> list[Row]:
     """The *rows* that the window could reach; the rest would only cost the solver time."""
     jobs = allowed.eligible.shape[0]
     most = np.where(allowed.eligible, _tokens(estimates), 0).max(0, initial=0).astype(np.int64)

@@ -50,9 +50,7 @@ def add_estimator(
     ).scalar_one_or_none()
     if made is not None:
         return made
-    return conn.execute(
-        select(estimator.c.id).where(estimator.c.digest == digest)
-    ).scalar_one()
+    return conn.execute(select(estimator.c.id).where(estimator.c.digest == digest)).scalar_one()
 
 
 def activate(conn: Connection, *, kind: str, estimator_id: int) -> None:

@@ -85,6 +85,4 @@ def add_parcels(
 
 def undone_work(conn: Connection) -> dict[int, Undone]:
     """By offer's id, what is planned and not finished."""
-    return {
-        row.offer_id: Undone(jobs=row.jobs, tokens=row.tokens) for row in conn.execute(_UNDONE)
-    }
+    return {row.offer_id: Undone(jobs=row.jobs, tokens=row.tokens) for row in conn.execute(_UNDONE)}

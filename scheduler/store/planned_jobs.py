@@ -84,9 +84,7 @@ _END = text("""
 """)
 
 
-def give_to_parcels(
-    conn: Connection, planned: Planned, *, plan_id: int, booked_on: date
-) -> None:
+def give_to_parcels(conn: Connection, planned: Planned, *, plan_id: int, booked_on: date) -> None:
     """Make *planned* wait for their worker, with their money set aside on *booked_on*.
 
     Raises:

@@ -137,7 +137,9 @@ def add_jobs(conn: Connection, *wishes: Wish) -> list[int]:
             {"count": len(wishes)},
         ).scalars()
     )
-    documents = [_add_document(conn, wish, job_id) for wish, job_id in zip(wishes, ids)]
+    documents = [
+        _add_document(conn, wish, job_id) for wish, job_id in zip(wishes, ids, strict=True)
+    ]
     scopes = {wish.project: ensure_scope(conn, wish.project) for wish in wishes}
     rows = [
         (

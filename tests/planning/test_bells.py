@@ -78,7 +78,7 @@ def ring(engine: Engine, app: Celery, policy: PlanPolicy = POLICY) -> int:
 
 def test_a_parcel_rings_at_its_own_provider_with_its_fence(parcels: Engine, app: Celery) -> None:
     ours, house = add_parcel(parcels), add_parcel(parcels, offer=FREE.offer.name)
-    change(parcels, f"UPDATE parcel SET attempt = 2 WHERE id = {house}")  # noqa: S608
+    change(parcels, f"UPDATE parcel SET attempt = 2 WHERE id = {house}")
 
     assert ring(parcels, app) == 2
 
@@ -110,9 +110,7 @@ def test_what_somebody_has_taken_or_done_does_not_ring(parcels: Engine, app: Cel
     assert ring(parcels, app) == 0
 
 
-def test_only_so_many_bells_are_out_and_the_urgent_ones_first(
-    parcels: Engine, app: Celery
-) -> None:
+def test_only_so_many_bells_are_out_and_the_urgent_ones_first(parcels: Engine, app: Celery) -> None:
     late, soon, sooner, last = (add_parcel(parcels, due_s=due_s) for due_s in (30, 20, 10, 40))
     house = add_parcel(parcels, offer=FREE.offer.name)
 
@@ -120,7 +118,7 @@ def test_only_so_many_bells_are_out_and_the_urgent_ones_first(
     assert [args[0] for _, args in heard(app, OURS)] == [sooner, soon, late]
     assert [args[0] for _, args in heard(app, HOUSE)] == [house]
 
-    change(parcels, f"UPDATE parcel SET state = 'done' WHERE id = {soon}")  # noqa: S608
+    change(parcels, f"UPDATE parcel SET state = 'done' WHERE id = {soon}")
     assert ring(parcels, app) == 1
     assert [args[0] for _, args in heard(app, OURS)] == [last]
 

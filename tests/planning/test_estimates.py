@@ -40,9 +40,7 @@ def test_costs_in_columns_are_the_offers_own_to_the_nano_dollar(
 ) -> None:
     offer = offer_priced(input_price, output_price, request_price)
 
-    found = cost_nusd(
-        offer, np.array([one[0] for one in used]), np.array([one[1] for one in used])
-    )
+    found = cost_nusd(offer, np.array([one[0] for one in used]), np.array([one[1] for one in used]))
 
     for (tokens_in, tokens_out), cost in zip(used, found.tolist(), strict=True):
         exact = offer.cost_nusd(input_tokens=tokens_in, output_tokens=tokens_out)

@@ -170,9 +170,7 @@ def test_the_loop_plans_until_it_is_stopped(ready: Engine) -> None:
     stop = Event()
     clock = clock_that_stops(stop, 3)
 
-    run(
-        ready, policy=policy(poll_s=0.0), results_topic=TOPIC, stop=stop, clock=lambda: next(clock)
-    )
+    run(ready, policy=policy(poll_s=0.0), results_topic=TOPIC, stop=stop, clock=lambda: next(clock))
 
     with ready.connect() as conn:
         assert [row.state for row in rows(conn, "SELECT state FROM job")] == ["planned"]

@@ -105,13 +105,10 @@ def test_what_was_found_in_a_document_counts_where_it_is_stricter() -> None:
     wish = Wish(data_class=DataClass.PUBLIC, found_class=DataClass.RESTRICTED)
 
     assert offers_left(wish, *plan_offers(US, FREE))[0] == {"house/extractive"}
-    assert (
-        offers_left(
-            replace(wish, data_class=DataClass.RESTRICTED, found_class=DataClass.PUBLIC),
-            *plan_offers(US, FREE),
-        )[0]
-        == {"house/extractive"}
-    )
+    assert offers_left(
+        replace(wish, data_class=DataClass.RESTRICTED, found_class=DataClass.PUBLIC),
+        *plan_offers(US, FREE),
+    )[0] == {"house/extractive"}
 
 
 def test_input_and_answer_fit_the_context_at_their_quantiles() -> None:

@@ -91,13 +91,12 @@ def test_the_price_and_the_limits_of_the_call_are_in_the_decision(engine: Engine
     with engine.connect() as conn:
         decision = one(conn, "SELECT * FROM decision")
         price = one(
-            conn, f"SELECT price.* FROM price WHERE id = {decision.price_id}"  # noqa: S608
+            conn,
+            f"SELECT price.* FROM price WHERE id = {decision.price_id}",
         )
     assert price.offer_id == decision.offer_id
     assert decision.cost_nusd == -(
-        -(
-            decision.input_tokens * price.input_pusd + decision.output_tokens * price.output_pusd
-        )
+        -(decision.input_tokens * price.input_pusd + decision.output_tokens * price.output_pusd)
         // 1_000
     )
     assert decision.cost_nusd < decision.reserved_nusd
@@ -144,10 +143,14 @@ def test_every_budget_above_the_project_is_kept(engine: Engine) -> None:
 
     assert (outcome.planned, outcome.deferred) == (3, 3)
     with engine.connect() as conn:
-        assert one(
-            conn, "SELECT count(*) FROM job JOIN scope ON scope.id = project_id"
-            " WHERE path = 'acme/hr/letters' AND state = 'planned'"
-        ).count == 1
+        assert (
+            one(
+                conn,
+                "SELECT count(*) FROM job JOIN scope ON scope.id = project_id"
+                " WHERE path = 'acme/hr/letters' AND state = 'planned'",
+            ).count
+            == 1
+        )
         budgets = rows(conn, "SELECT reserved_nusd, limit_nusd FROM budget ORDER BY limit_nusd")
     assert 0 < budgets[0].reserved_nusd <= budgets[0].limit_nusd
     assert budgets[1].reserved_nusd > budgets[0].reserved_nusd
@@ -285,9 +288,10 @@ def test_a_job_past_its_deadline_fails_once_with_its_reason(engine: Engine) -> N
     assert (said["job_id"], said["status"], said["reason"], said["cost_usd"]) == (
         job.key, "failed", result.reason, "0",
     )  # fmt: skip
-    assert plan_window(
-        engine, kind=WindowKind.ASKED, now=NOON, policy=policy(), results_topic=TOPIC
-    ) is None
+    assert (
+        plan_window(engine, kind=WindowKind.ASKED, now=NOON, policy=policy(), results_topic=TOPIC)
+        is None
+    )
 
 
 def test_a_job_that_nothing_may_serve_fails_when_it_was_put_off_often_enough(
@@ -349,7 +353,7 @@ def test_a_dry_run_changes_nothing(engine: Engine) -> None:
         assert rows(conn, state) == before
         assert rows(conn, "SELECT FROM offer WHERE name = 'new/model' OR NOT is_on") == []
         for table in ("plan", "decision", "parcel", "ledger", "evidence", "result", "outbox"):
-            assert rows(conn, f"SELECT FROM {table}") == []  # noqa: S608
+            assert rows(conn, f"SELECT FROM {table}") == []
 
 
 def test_the_plan_is_in_the_chain_with_what_it_went_by(engine: Engine) -> None:
@@ -452,7 +456,7 @@ def test_a_world_that_never_rests_is_given_up_and_nothing_is_written(engine: Eng
 
     with engine.connect() as conn:
         for table in ("plan", "decision", "parcel", "ledger", "evidence"):
-            assert rows(conn, f"SELECT FROM {table}") == []  # noqa: S608
+            assert rows(conn, f"SELECT FROM {table}") == []
 
 
 def test_one_planner_at_a_time(engine: Engine) -> None:

@@ -67,7 +67,7 @@ def test_a_planner_killed_after_the_solve_leaves_nothing_and_the_standby_plans(
         assert question(engine, "SELECT count(*) FROM job WHERE state <> 'queued'") == 0
         assert question(engine, "SELECT sum(reserved_nusd) FROM budget") == 0
         for table in ("plan", "decision", "parcel", "ledger", "evidence"):
-            assert question(engine, f"SELECT count(*) FROM {table}") == 0  # noqa: S608
+            assert question(engine, f"SELECT count(*) FROM {table}") == 0
 
     standby.wait_for(
         lambda: question(engine, "SELECT count(*) = 20 FROM job WHERE state = 'planned'"),

@@ -102,9 +102,7 @@ def judged(
     return allowed_options(facts), options, estimates
 
 
-def offers_left(
-    wish: Wish, *offers: PlanOffer, **given: Any
-) -> tuple[set[str], str | None]:
+def offers_left(wish: Wish, *offers: PlanOffer, **given: Any) -> tuple[set[str], str | None]:
     """The offers that *wish* may have, and why not if it may have none."""
     allowed, options, _ = judged(window_of(wish), offers, **given)
     names = {

@@ -33,9 +33,7 @@ def waiting(engine: Engine) -> Engine:
         add_budget(conn, 0)
         add_budget(conn, 0, scope="other")
         add_jobs(conn, Wish())
-    plan_window(
-        engine, kind=WindowKind.CONTINUOUS, now=NOON, policy=policy(), results_topic=TOPIC
-    )
+    plan_window(engine, kind=WindowKind.CONTINUOUS, now=NOON, policy=policy(), results_topic=TOPIC)
     return engine
 
 
@@ -79,9 +77,7 @@ def test_a_job_is_woken_once_for_one_change(waiting: Engine) -> None:
     with waiting.begin() as conn:
         add_budget(conn, 0.0001)
     assert woken(waiting) == 1
-    plan_window(
-        waiting, kind=WindowKind.CONTINUOUS, now=NOON, policy=policy(), results_topic=TOPIC
-    )
+    plan_window(waiting, kind=WindowKind.CONTINUOUS, now=NOON, policy=policy(), results_topic=TOPIC)
 
     assert woken(waiting) == 0
 
@@ -90,9 +86,7 @@ def test_a_budget_that_begins_wakes_as_one_that_is_set_does(waiting: Engine) -> 
     with waiting.begin() as conn:
         # Set long ago, for a period that begins the day after the job was put off.
         [day] = rows(conn, "SELECT current_date + 1 AS begins, now() AS now")
-        add_budget(
-            conn, 5, scope="acme/legal", starts_on=day.begins, ends_on=day.begins + DAY * 30
-        )
+        add_budget(conn, 5, scope="acme/legal", starts_on=day.begins, ends_on=day.begins + DAY * 30)
         conn.execute(text("UPDATE budget SET set_at = '2020-01-01' WHERE limit_nusd > 0"))
         conn.execute(text("UPDATE job SET not_before = :at"), {"at": day.now + DAY * 9})
         assert wake(conn, now=day.now) == 0

@@ -23,9 +23,7 @@ SECOND = timedelta(seconds=1)
 
 
 def ids(conn: Connection, *, limit: int = 10, **before: datetime) -> list[int]:
-    window = read_window(
-        conn, before={When(when): at for when, at in before.items()}, limit=limit
-    )
+    window = read_window(conn, before={When(when): at for when, at in before.items()}, limit=limit)
     return window.job_id.tolist()
 
 
