@@ -18,6 +18,11 @@ from tests.store.books import DAY, MONTH, PROJECT, YEAR, budget, entry, figures
 RESERVATION, POSTING = EntryKind.RESERVATION, EntryKind.POSTING
 
 
+@pytest.fixture
+def conn(shared_conn: Connection) -> Connection:
+    return shared_conn
+
+
 def test_a_budget_made_later_begins_with_what_the_ledger_holds(conn: Connection) -> None:
     budget(conn, PROJECT, 100)
     book(conn, [entry(conn, RESERVATION, 80)])

@@ -10,6 +10,11 @@ from scheduler.domain.evidence import GENESIS, canonical, first_fault
 from scheduler.store.evidence import append, heads, records
 
 
+@pytest.fixture
+def conn(shared_conn: Connection) -> Connection:
+    return shared_conn
+
+
 def test_a_stream_s_records_are_chained_and_read_back_in_order(conn: Connection) -> None:
     append(conn, stream="planner", kind="plan", bodies=[{"plan": 1}, {"plan": 2}])
     append(conn, stream="planner", kind="plan", bodies=[{"plan": 3}])

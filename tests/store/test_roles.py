@@ -21,42 +21,51 @@ APPEND_ONLY = ("ledger", "evidence", "decision", "plan")
 PARTITIONED = ("ledger", "evidence")
 
 
-@pytest.fixture
-def app(database_url: str) -> Iterator[Engine]:
+@pytest.fixture(scope="module")
+def url(postgres: postgres_rig.Server, template: str) -> Iterator[str]:
+    """A database with a row in each of the append-only tables; no test can change them."""
+    with postgres_rig.database(postgres, like=template) as name:
+        url = postgres.database(name)
+        engine = create_engine(url, poolclass=NullPool)
+        with engine.begin() as conn:
+            write(conn)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def engine(url: str) -> Engine:
+    """As the owner of the tables, who is a superuser besides."""
+    return create_engine(url, poolclass=NullPool)
+
+
+@pytest.fixture(scope="module")
+def app(url: str) -> Iterator[Engine]:
     """The service's own engine."""
-    engine = open_engine(database_url)
+    engine = open_engine(url)
     yield engine
     engine.dispose()
 
 
-@pytest.fixture
-def written(engine: Engine) -> Engine:
-    """A database with a row in each of the append-only tables."""
+def write(conn: Connection) -> None:
     day = date(2026, 1, 1)
-    with engine.begin() as conn:
-        set_budget(conn, scope_id=3, starts_on=day, ends_on=date(2027, 1, 1), limit_nusd=10)
-        book(
-            conn,
-            [
-                Entry(
-                    kind=EntryKind.RESERVATION,
-                    amount_nusd=1,
-                    tenant_id=1,
-                    project_id=3,
-                    booked_on=day,
-                    job_id=1,
-                )
-            ],
+    set_budget(conn, scope_id=3, starts_on=day, ends_on=date(2027, 1, 1), limit_nusd=10)
+    reservation = Entry(
+        kind=EntryKind.RESERVATION,
+        amount_nusd=1,
+        tenant_id=1,
+        project_id=3,
+        booked_on=day,
+        job_id=1,
+    )
+    book(conn, [reservation])
+    append(conn, stream="s", kind="k", bodies=[{}])
+    conn.execute(
+        text(
+            "INSERT INTO plan (jobs, planned, deferred, passes, window_kind, value, bound, gap,"
+            " solve_s, seed, cost_nusd, reserved_nusd, rows, inputs, decisions_digest)"
+            " VALUES (0, 0, 0, 0, 'asked', 0, 0, 0, 0, 0, 0, 0, '[]', '{}', '')"
         )
-        append(conn, stream="s", kind="k", bodies=[{}])
-        conn.execute(
-            text(
-                "INSERT INTO plan (jobs, planned, deferred, passes, window_kind, value, bound, gap,"
-                " solve_s, seed, cost_nusd, reserved_nusd, rows, inputs, decisions_digest)"
-                " VALUES (0, 0, 0, 0, 'asked', 0, 0, 0, 0, 0, 0, 0, '[]', '{}', '')"
-            )
-        )
-    return engine
+    )
 
 
 def partition_of(conn: Connection, parent: str) -> str:
@@ -68,8 +77,8 @@ def partition_of(conn: Connection, parent: str) -> str:
 
 @pytest.mark.parametrize("change", ["UPDATE {} SET kind = kind", "DELETE FROM {}", "TRUNCATE {}"])
 @pytest.mark.parametrize("table", PARTITIONED)
-def test_not_even_the_owner_rewrites_a_month(written: Engine, table: str, change: str) -> None:
-    with written.connect() as conn:
+def test_not_even_the_owner_rewrites_a_month(engine: Engine, table: str, change: str) -> None:
+    with engine.connect() as conn:
         month = partition_of(conn, table)
         with pytest.raises(DBAPIError, match="append-only"):
             conn.execute(text(change.format(month)))
@@ -79,11 +88,9 @@ def test_not_even_the_owner_rewrites_a_month(written: Engine, table: str, change
     "change", ["UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE"]
 )
 @pytest.mark.parametrize("table", ["ledger", "evidence", "plan"])
-def test_not_even_the_owner_rewrites_what_happened(
-    written: Engine, table: str, change: str
-) -> None:
+def test_not_even_the_owner_rewrites_what_happened(engine: Engine, table: str, change: str) -> None:
     column = "jobs" if table == "plan" else "kind"
-    with written.connect() as conn, pytest.raises(DBAPIError, match="append-only"):
+    with engine.connect() as conn, pytest.raises(DBAPIError, match="append-only"):
         conn.execute(text(change.format(table, column, column)))
 
 

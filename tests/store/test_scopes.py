@@ -9,6 +9,11 @@ from sqlalchemy import Connection, Engine, text
 from scheduler.store.scopes import BadScope, Scope, ensure_scope, list_scopes
 
 
+@pytest.fixture
+def conn(shared_conn: Connection) -> Connection:
+    return shared_conn
+
+
 def test_a_project_is_made_with_the_team_and_the_organisation_above_it(conn: Connection) -> None:
     made = ensure_scope(conn, "acme/legal/contracts")
 
