@@ -54,7 +54,7 @@ async def provider(say: Say, heard: list[Heard]) -> AsyncIterator[str]:
                 path=request.path,
                 query=dict(request.query),
                 headers=request.headers,
-                body=orjson.loads(await request.read()),
+                body=orjson.loads(await request.read() or b"{}"),
             )
         )
         assert request.transport is not None

@@ -393,6 +393,12 @@ def test_an_error_never_shows_the_key() -> None:
     assert "[key]" in str(error)
 
 
+def test_an_error_never_shows_a_key_of_any_form() -> None:
+    error = error_of(coded(401, "x", "The key Zebra/7 is unknown."), api_key="Zebra/7")
+
+    assert "Zebra" not in str(error)
+
+
 def test_an_error_never_shows_a_masked_key() -> None:
     error = error_of(coded(401, "x", "Incorrect API key provided: sk-secr*********6789."))
 

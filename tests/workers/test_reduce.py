@@ -1,5 +1,7 @@
 """How a document is shortened."""
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,8 +9,13 @@ from hypothesis import strategies as st
 from scheduler.domain.job import KEPT_PPM, Reduction
 from workers.reduce import SHORTEST_CHARS, reduce
 
-SUBJECTS = ("budget", "river", "council", "bridge")
-SENTENCES = [f"Sentence {n} tells of the {SUBJECTS[n % 4]} and its {n}th year." for n in range(200)]
+WORDS = ("budget", "river", "council", "bridge", "flood", "repair", "money", "vote", "road")
+DRAWN = random.Random(7)
+# Sentences that differ in how much they share with the others, so that ranks do too.
+SENTENCES = [
+    f"Item {n} is about {' and '.join(DRAWN.sample(WORDS, DRAWN.randint(1, 6)))}."
+    for n in range(200)
+]
 DOCUMENT = " ".join(SENTENCES)
 
 paragraphs = st.lists(
@@ -39,8 +46,16 @@ def test_what_is_kept_are_sentences_in_their_order() -> None:
     assert not rest.strip()
 
 
-def test_the_beginning_is_kept() -> None:
-    assert reduce(DOCUMENT, Reduction.STRONG).startswith(SENTENCES[0])
+def test_a_beginning_counts_for_more_than_the_same_sentence_later() -> None:
+    def kept(*, first: bool) -> int:
+        lines = [f"Item 500 is about {word} and {WORDS[0]}." for word in WORDS[1:]]
+        documents = [[one, *SENTENCES] if first else [*SENTENCES, one] for one in lines]
+        return sum(
+            one in reduce(" ".join(document), Reduction.LIGHT)
+            for one, document in zip(lines, documents, strict=True)
+        )
+
+    assert kept(first=True) > kept(first=False)
 
 
 def test_a_short_document_is_left_whole() -> None:

@@ -88,8 +88,9 @@ def test_no_wait_is_begun_that_would_end_too_late() -> None:
     assert provider.slept_s == []
 
 
-def test_waits_differ_so_that_calls_do_not_return_together() -> None:
-    providers = [Provider(down()) for _ in range(20)]
+@pytest.mark.parametrize("asked_s", [None, 3.0])
+def test_waits_differ_so_that_calls_do_not_return_together(asked_s: float | None) -> None:
+    providers = [Provider(down(asked_s)) for _ in range(20)]
     for provider in providers:
         tried(provider)
 

@@ -281,6 +281,7 @@ def test_a_rule_hits_its_model_after_its_skip_for_its_count(bill: Bill) -> None:
 
 def test_faults_can_be_replaced_while_it_runs(bill: Bill) -> None:
     async def does(reached: Reached) -> None:
+        await reached.answer(call())
         script = {"rules": [{"fault": "429", "count": 1, "wait_s": 1.5}]}
         async with reached.client.put(f"{reached.url}/sandbox/faults", json=script) as response:
             assert response.status == 200
