@@ -43,7 +43,7 @@ class NotAllDone(Refused):
 
 @click.command()
 @click.argument("documents", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--task", type=click.Choice(list(Task)), required=True)
+@click.option("--task", type=click.Choice([str(task) for task in Task]), required=True)
 @click.option("--budget", "budget_usd", required=True, metavar="USD", help="For the whole run.")
 @click.option(
     "--out",
