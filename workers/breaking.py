@@ -63,6 +63,11 @@ class Breakers:
     def failed(self, offer_id: int, error: str) -> None:
         self.runs[offer_id] = self.runs.get(offer_id, Run()).after_failure(error)
 
+    def is_calm(self, offer_id: int) -> bool:
+        """Whether nothing bad is known of the offer; asked before every call."""
+        run, shared = self.runs.get(offer_id), self.shared.get(offer_id)
+        return not (run and run.failures) and not (shared and shared.failures)
+
     def now(self, offer_id: int, now: datetime) -> Breaker:
         """The offer's breaker, with what this process has seen since the last `share`."""
         shared = self.shared.get(offer_id, Breaker())

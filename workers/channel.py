@@ -80,8 +80,11 @@ class Channel:
 
     def resting(self) -> str | None:
         """Why nothing may be sent now, for people; None where it may."""
-        breaker = self._breakers.now(self.offer.id, self._clock())
-        if breaker.allows(self._clock()):
+        if self._breakers.is_calm(self.offer.id):
+            return None
+        now = self._clock()
+        breaker = self._breakers.now(self.offer.id, now)
+        if breaker.allows(now):
             return None
         return f"{self.offer.name} rests after {breaker.failures} failures"
 
@@ -96,14 +99,18 @@ class Channel:
         if reason := self.resting():
             self._turn_away(reason)
             return
-        while self._waiting and self._has_room():
-            noted, price, owner = self._waiting[0]
-            if not self._pacer.try_pass(_tokens(noted), waiting=len(self._waiting)):
-                return
-            self._waiting.popleft()
-            task = asyncio.create_task(self._run(noted, price, owner))
-            self._under_way[task] = (noted, owner)
+        while (one := self._next()) is not None:
+            task = asyncio.create_task(self._run(*one))
+            self._under_way[task] = (one[0], one[2])
             self._in_flight.count += 1
+
+    def _next(self) -> tuple[Noted, Price, Owner] | None:
+        """The next call that may be made now, taken from those that wait."""
+        if not self._waiting or not self._has_room():
+            return None
+        if not self._pacer.try_pass(_tokens(self._waiting[0][0]), waiting=len(self._waiting)):
+            return None
+        return self._waiting.popleft()
 
     def withdraw(self, owner: Owner, reason: str) -> None:
         """Give *owner* back those of its calls that have not been sent."""
@@ -127,6 +134,8 @@ class Channel:
     def _has_room(self) -> bool:
         if self._in_flight.count >= self._in_flight.limit:
             return False
+        if self._breakers.is_calm(self.offer.id):
+            return len(self._under_way) < self.share
         # After a rest one call goes first: a crowd would find out the same at a higher price.
         probing = self._breakers.is_probing(self.offer.id, self._clock())
         return len(self._under_way) < (1 if probing else self.share)
@@ -137,25 +146,33 @@ class Channel:
             owner.returned(unsent(noted, reason, trouble=Trouble.UNAVAILABLE))
 
     async def _run(self, noted: Noted, price: Price, owner: Owner) -> None:
-        outcome = await perform(
-            noted,
-            adapter=self._adapter,
-            model=self.offer.model,
-            price=price,
-            watch=self,
-            policy=self._policy,
-        )
         task = asyncio.current_task()
         assert task is not None
-        if self._under_way.pop(task, None) is None:
-            return
-        self._in_flight.count -= 1
-        if outcome.trouble is Trouble.LIMITED:
-            # Whoever asks to slow down, try after try, is not to be had at present.
-            self._breakers.failed(self.offer.id, outcome.error or "")
-        owner.returned(outcome)
-        self.pump()
-        self._freed()
+        while True:
+            outcome = await perform(
+                noted,
+                adapter=self._adapter,
+                model=self.offer.model,
+                price=price,
+                watch=self,
+                policy=self._policy,
+            )
+            if self._under_way.pop(task, None) is None:
+                return
+            self._in_flight.count -= 1
+            if outcome.trouble is Trouble.LIMITED:
+                # Whoever asks to slow down, try after try, is not to be had at present.
+                self._breakers.failed(self.offer.id, outcome.error or "")
+            owner.returned(outcome)
+            # Most of the time there is a next one, and it needs no task of its own.
+            following = None if self.resting() else self._next()
+            if following is None:
+                self.pump()
+                self._freed()
+                return
+            noted, price, owner = following
+            self._under_way[task] = (noted, owner)
+            self._in_flight.count += 1
 
     def _wait(self, wait_s: float) -> None:
         until = self._clock() + timedelta(seconds=wait_s)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -145,14 +145,12 @@ class Desk:
         with self._engine.begin() as conn:
             return work(conn)
 
-    async def learn(self, options: Iterable[Option]) -> None:
-        """Read what calls to *options* need, as far as it is not known."""
-        options = list(options)
-        prices = {option.price_id for option in options} - self._prices.keys()
-        offers = {option.offer_id for option in options} - self._offers.keys()
-        if prices:
-            self._prices |= await self.in_database(lambda conn: read_prices(conn, prices))
-        if offers or time.monotonic() - self._read_at > CATALOG_S:
+    async def learn(self) -> None:
+        """Read the prices that are new, and the offers where those may be new too."""
+        after = max(self._prices, default=0)
+        new = await self.in_database(lambda conn: read_prices(conn, after=after))
+        self._prices |= new
+        if new or time.monotonic() - self._read_at > CATALOG_S:
             await self._read_catalog()
 
     async def _read_catalog(self) -> None:
@@ -170,7 +168,7 @@ class Desk:
     def why_not(self, option: Option) -> str | None:
         """Why *option* cannot be called now; see `failover.WhyNot`."""
         offer = self._offers.get(option.offer_id)
-        if offer is None:
+        if offer is None or option.price_id not in self._prices:
             return f"offer {option.offer_id} is not in the catalog"
         if offer.off_reason is not None:
             return f"{offer.name} is off: {offer.off_reason}"

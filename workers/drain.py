@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import Connection
 
 from scheduler.domain.job import JobState
+from scheduler.domain.option import Option
 from scheduler.domain.work import Lease
 from scheduler.store.assignments import Assignment, read_assignments
 from scheduler.store.parcels import lease_parcels
@@ -116,16 +117,14 @@ class Drain:
         found = await self._desk.in_database(self._take_parcel)
         if not found:
             return
-        await self._desk.learn(
-            option for _, jobs in found for job in jobs for option in job.options
-        )
+        await self._desk.learn()
         for lease, jobs in found:
             self._left[lease] = len(jobs)
             self._log.info(
                 "took a parcel", parcel=lease.parcel_id, attempt=lease.attempt, jobs=len(jobs)
             )
             for job in jobs:
-                self._place(in_hand(job))
+                self._begin(in_hand(job))
         self._due.set()
 
     def _take_parcel(self, conn: Connection) -> list[tuple[Lease, list[Assignment]]]:
@@ -140,6 +139,13 @@ class Drain:
         for job in read_assignments(conn, leased):
             jobs[job.lease].append(job)
         return [(held.lease, jobs[held.lease]) for held in leased]
+
+    def _begin(self, hand: InHand) -> None:
+        # What the plan chose is called, as a rule; only else is the choice worked out again.
+        if hand.troubles or hand.attempts or self._desk.why_not(hand.option):
+            self._place(hand)
+        else:
+            self._queue(hand)
 
     def _place(self, hand: InHand) -> None:
         """Put *hand* where its next option is called, or end it here."""
@@ -319,18 +325,19 @@ class Drain:
 
 def in_hand(job: Assignment) -> InHand:
     """*job* as a worker begins with it, knowing what was tried before under the same plan."""
-    by_name = {(option.offer_id, option.reduction): option for option in job.options}
-    troubles = [
-        (by_name[one.offer_id, one.reduction], trouble_of(one.error))
-        for one in job.tried
-        if (one.offer_id, one.reduction) in by_name
-    ]
+    troubles: list[tuple[Option, Trouble]] = []
+    if job.tried:
+        by_name = {(option.offer_id, option.reduction): option for option in job.options()}
+        for one in job.tried:
+            option, trouble = by_name.get((one.offer_id, one.reduction)), trouble_of(one.error)
+            if option is not None and trouble is not None:
+                troubles.append((option, trouble))
     return InHand(
         job=job,
         purse=job.purse,
-        option=job.options[0],
+        option=job.chosen,
         attempts=job.attempts,
-        troubles=[(option, trouble) for option, trouble in troubles if trouble is not None],
+        troubles=troubles,
     )
 
 

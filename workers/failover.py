@@ -40,7 +40,7 @@ class Past:
 def past(hand: InHand, *, purse: Purse | None = None, trouble: Trouble | None = None) -> Past:
     """*hand*'s past; with *purse* and *trouble* as one more call has just left it."""
     return Past(
-        options=hand.job.options,
+        options=hand.job.options(),
         purse=purse or hand.purse,
         max_cost_nusd=hand.job.max_cost_nusd,
         attempts=hand.attempts,

@@ -287,7 +287,7 @@ def _message(
         "output_tokens": answer.output_tokens if answer else None,
         "quality_predicted": option.quality_ppm / 1_000_000 if option else None,
         "attempts": hand.attempts,
-        "tags": hand.job.tags,
+        "tags": orjson.Fragment(hand.job.tags),
         "plan_id": hand.job.plan_id,
         "finished_at": at,
         "output": orjson.Fragment(answer.output) if answer and answer.output else None,

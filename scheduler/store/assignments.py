@@ -1,11 +1,12 @@
 """What a leased parcel holds: its jobs with their options, what was tried, and the texts."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, select, text
+from sqlalchemy import Connection, RowMapping, Text, cast, func, select, text
 
 from scheduler.domain.job import JobState, Reduction, Task
 from scheduler.domain.option import Option
@@ -32,7 +33,8 @@ class Assignment:
 
     Attributes:
         scope: the project's path, organisation/team/project.
-        options: what the plan chose, then the next best.
+        tags: JSON text, as it is passed on.
+        chosen: what the plan chose; *alternatives* is JSON text, read only where that fails.
         attempts: calls made for the job so far, under any plan.
         tried: those of them that were made under this plan.
     """
@@ -46,15 +48,21 @@ class Assignment:
     plan_id: int
     task: Task
     params: dict[str, Any]
-    tags: dict[str, Any]
+    tags: str
     document_id: int
     document_bytes: int
     max_cost_nusd: int | None
     booked_on: date
     purse: Purse
-    options: tuple[Option, ...]
+    chosen: Option
+    alternatives: str
     attempts: int = 0
     tried: tuple[Tried, ...] = ()
+
+    def options(self) -> tuple[Option, ...]:
+        """What the plan chose, then the next best."""
+        others = json.loads(self.alternatives)
+        return (self.chosen, *(_alternative(other, self.chosen) for other in others))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,8 +99,8 @@ def read_assignments(conn: Connection, leased: Sequence[Leased]) -> list[Assignm
             job.c.parcel_id,
             job.c.plan_id,
             job.c.task,
-            job.c.params,
-            job.c.tags,
+            cast(job.c.params, Text).label("params"),
+            cast(job.c.tags, Text).label("tags"),
             job.c.document_id,
             document.c.bytes,
             job.c.max_cost_nusd,
@@ -109,7 +117,7 @@ def read_assignments(conn: Connection, leased: Sequence[Leased]) -> list[Assignm
             decision.c.input_tokens,
             decision.c.output_tokens,
             decision.c.quality_ppm,
-            decision.c.alternatives,
+            cast(decision.c.alternatives, Text).label("alternatives"),
         )
         .join(scope, scope.c.id == job.c.project_id)
         .join(document, document.c.id == job.c.document_id)
@@ -143,7 +151,8 @@ def _assignment(row: RowMapping, by_parcel: dict[int, Lease]) -> Assignment:
         scope=row["scope"],
         plan_id=row["plan_id"],
         task=Task(row["task"]),
-        params=row["params"],
+        # Most jobs have none, and they are read by the thousand.
+        params={} if row["params"] == "{}" else json.loads(row["params"]),
         tags=row["tags"],
         document_id=row["document_id"],
         document_bytes=row["bytes"],
@@ -154,36 +163,30 @@ def _assignment(row: RowMapping, by_parcel: dict[int, Lease]) -> Assignment:
             held_nusd=held_nusd,
             spent_nusd=row["spent_nusd"],
         ),
-        options=_options(row),
-    )
-
-
-def _options(row: RowMapping) -> tuple[Option, ...]:
-    chosen = Option(
-        offer_id=row["offer_id"],
-        price_id=row["price_id"],
-        reduction=Reduction(row["reduction"]),
-        reserved_nusd=row["option_nusd"],
-        output_limit=row["output_limit"],
-        input_tokens=row["input_tokens"] or 0,
-        output_tokens=row["output_tokens"] or 0,
-        quality_ppm=row["quality_ppm"] or 0,
-    )
-    return (
-        chosen,
-        *(
-            Option(
-                offer_id=other["offer_id"],
-                price_id=other["price_id"],
-                reduction=Reduction(other["reduction"]),
-                reserved_nusd=other["reserved_nusd"],
-                output_limit=other.get("output_limit", chosen.output_limit),
-                input_tokens=other.get("input_tokens", chosen.input_tokens),
-                output_tokens=other.get("output_tokens", chosen.output_tokens),
-                quality_ppm=other.get("quality_ppm", 0),
-            )
-            for other in row["alternatives"]
+        chosen=Option(
+            offer_id=row["offer_id"],
+            price_id=row["price_id"],
+            reduction=Reduction(row["reduction"]),
+            reserved_nusd=row["option_nusd"],
+            output_limit=row["output_limit"],
+            input_tokens=row["input_tokens"] or 0,
+            output_tokens=row["output_tokens"] or 0,
+            quality_ppm=row["quality_ppm"] or 0,
         ),
+        alternatives=row["alternatives"],
+    )
+
+
+def _alternative(said: dict[str, Any], chosen: Option) -> Option:
+    return Option(
+        offer_id=said["offer_id"],
+        price_id=said["price_id"],
+        reduction=Reduction(said["reduction"]),
+        reserved_nusd=said["reserved_nusd"],
+        output_limit=said.get("output_limit", chosen.output_limit),
+        input_tokens=said.get("input_tokens", chosen.input_tokens),
+        output_tokens=said.get("output_tokens", chosen.output_tokens),
+        quality_ppm=said.get("quality_ppm", 0),
     )
 
 

@@ -1,8 +1,9 @@
 """Attempts in Postgres: written before the call goes out, and ended once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
+from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -43,6 +44,7 @@ STARTED_COLUMNS = (
     "reserved_nusd",
     "booked_on",
 )
+_STARTED_ROW = attrgetter(*STARTED_COLUMNS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +90,7 @@ _END = text("""
 
 def start(conn: Connection, attempts: Iterable[Started]) -> None:
     """Write *attempts* down; only when this is committed may their calls go out."""
-    copy_rows(conn, "attempt", STARTED_COLUMNS, map(astuple, attempts))
+    copy_rows(conn, "attempt", STARTED_COLUMNS, map(_STARTED_ROW, attempts))
 
 
 def end(conn: Connection, attempts: Sequence[Ended]) -> int:

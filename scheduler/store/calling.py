@@ -1,6 +1,5 @@
 """Offers and prices as those who call them need them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
@@ -63,11 +62,11 @@ def read_offers(conn: Connection) -> list[CalledOffer]:
     return [CalledOffer(**row._asdict()) for row in rows]
 
 
-def read_prices(conn: Connection, price_ids: Iterable[int]) -> dict[int, Price]:
-    """The prices of *price_ids*."""
+def read_prices(conn: Connection, *, after: int) -> dict[int, Price]:
+    """The prices by id, of those that were added after the one with the id *after*."""
     rows = conn.execute(
         select(price.c.id, price.c.input_pusd, price.c.output_pusd, price.c.request_pusd).where(
-            price.c.id.in_(set(price_ids))
+            price.c.id > after
         )
     )
     return {

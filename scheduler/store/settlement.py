@@ -1,7 +1,8 @@
 """Jobs in Postgres after their calls: what each call did to its job, and the results."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -117,6 +118,7 @@ RESULT_COLUMNS = (
     "quality_ppm",
     "digest",
 )
+_RESULT_ROW = attrgetter(*RESULT_COLUMNS)
 
 
 def move_jobs(conn: Connection, moves: Sequence[JobMove]) -> None:
@@ -161,7 +163,7 @@ def fill(conn: Connection, granted: dict[int, int]) -> None:
 
 def write_results(conn: Connection, results: Iterable[Result]) -> None:
     """Write *results*; a job has one, so a second is refused by its key."""
-    copy_rows(conn, "result", RESULT_COLUMNS, map(astuple, results))
+    copy_rows(conn, "result", RESULT_COLUMNS, map(_RESULT_ROW, results))
 
 
 def write_outbox(conn: Connection, *, topic: str, messages: Iterable[tuple[str, str]]) -> None:
