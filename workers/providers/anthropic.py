@@ -66,7 +66,7 @@ class AnthropicAdapter:
             text = "".join(
                 str(block["text"]) for block in body["content"] if block["type"] == "text"
             )
-            reason = body["stop_reason"]
+            reason = str(body["stop_reason"])
         except (KeyError, TypeError):
             raise OutcomeUnknown(
                 provider=self._access.name,

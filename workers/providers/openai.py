@@ -81,7 +81,7 @@ class OpenAiAdapter:
                 status=reply.status,
                 request_id=request_id,
             ) from None
-        finish = _FINISHES.get(choice.get("finish_reason") or "stop", Finish.LENGTH)
+        finish = _FINISHES.get(str(choice.get("finish_reason") or "stop"), Finish.LENGTH)
         return Answer(
             text=text,
             usage=_usage(body.get("usage"), call=call),
