@@ -195,12 +195,13 @@ def _add_document(conn: Connection, wish: Wish, number: int) -> int:
 
 
 def fill_queue(conn: Connection, count: int, *, projects: int = 5) -> None:
-    """Queue *count* jobs on 100 documents of different lengths, in SQL: fast."""
+    """Queue *count* more jobs on 100 documents of different lengths, in SQL: fast."""
+    [before] = rows(conn, "SELECT count(*) AS documents FROM document")
     rng = np.random.default_rng(1)
     texts = [TEXT[: int(length)] for length in rng.integers(200, len(TEXT), 100)]
     documents = [
         _add_document(conn, Wish(text=one, project="acme/bulk/p0"), -number)
-        for number, one in enumerate(texts, start=1)
+        for number, one in enumerate(texts, start=before.documents + 1)
     ]
     ids = [ensure_scope(conn, f"acme/bulk/p{number}").id for number in range(projects)]
     tenant_id = ensure_scope(conn, "acme").id
@@ -208,7 +209,8 @@ def fill_queue(conn: Connection, count: int, *, projects: int = 5) -> None:
         text("""
             INSERT INTO job (tenant_id, project_id, key, digest, document_id, task, data_class,
                              priority, source, not_before)
-            SELECT :tenant_id, (CAST(:projects AS int[]))[1 + n % :p], 'bulk-' || n,
+            SELECT :tenant_id, (CAST(:projects AS int[]))[1 + n % :p],
+                   'bulk-' || :before || '-' || n,
                    decode(repeat('00', 32), 'hex'), (CAST(:documents AS bigint[]))[1 + n % 100],
                    (ARRAY['summarize', 'classify', 'extract', 'answer'])[1 + n % 4], 'public',
                    1 + n % 9, 'bulk', :noon
@@ -218,6 +220,7 @@ def fill_queue(conn: Connection, count: int, *, projects: int = 5) -> None:
             "tenant_id": tenant_id,
             "projects": ids,
             "p": projects,
+            "before": str(before.documents),
             "documents": documents,
             "count": count,
             "noon": NOON,
