@@ -9,6 +9,7 @@ from scheduler.cli.supervise import end_with_supervisor
 from scheduler.domain.errors import SchedulerError
 
 COMMANDS = {
+    "advise": "scheduler.cli.advise",
     "assign": "scheduler.cli.assign",
     "audit": "scheduler.cli.audit",
     "backtest": "scheduler.cli.backtest",
@@ -16,6 +17,7 @@ COMMANDS = {
     "demo": "scheduler.cli.demo",
     "doctor": "scheduler.cli.doctor",
     "intake": "scheduler.cli.intake",
+    "learn": "scheduler.cli.learn",
     "migrate": "scheduler.cli.migrate",
     "offers": "scheduler.cli.offers",
     "plan": "scheduler.cli.plan",
@@ -23,8 +25,10 @@ COMMANDS = {
     "results": "scheduler.cli.results",
     "run": "scheduler.cli.run",
     "sandbox": "scheduler.cli.sandbox",
+    "schema": "scheduler.cli.schema",
     "serve": "scheduler.cli.serve",
     "status": "scheduler.cli.status",
+    "submit": "scheduler.cli.submit",
     "worker": "scheduler.cli.worker",
 }
 """Each command's module, which has the click command as `command`."""

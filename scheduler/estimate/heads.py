@@ -51,6 +51,16 @@ def fitted_heads(grid: Grid, penalty: float, *, start: Floats | None = None) -> 
         penalty: on the squared distance of each head from *start*.
         start: (f, m), zeros by default.
     """
+    if start is None and len(grid.columns) < grid.columns.shape[1]:
+        # Heads that start at nothing stay in the span of the documents: work in there.
+        left, size, span = np.linalg.svd(grid.columns, full_matrices=False)
+        narrow = Grid(columns=left * size, score=grid.score, weight=grid.weight)
+        found = _fitted(narrow, penalty, None)
+        return np.vstack([found[:1], span.T @ found[1:]])
+    return _fitted(grid, penalty, start)
+
+
+def _fitted(grid: Grid, penalty: float, start: Floats | None) -> Floats:
     rows = np.hstack([np.ones((len(grid.columns), 1)), grid.columns])
     most = np.minimum(grid.weight.max(1, initial=0.0), 1e6)
     bend = (rows * (most / 4)[:, None]).T @ rows

@@ -35,6 +35,7 @@ LEAST_DOCUMENTS: Final = 20
 TUNING_DOCUMENTS: Final = 4_000
 MOST_DOCUMENTS: Final = 40_000
 LIKENESS_GROUPS: Final = 10
+SHIFT_BIN: Final = 25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,12 +265,14 @@ def _tuned(material: _Material, seed: int) -> _Tuned:
         apart = group_folds(likeness.tolist(), folds=FOLDS, seed=seed)
         unlike = _trial(grid, material, apart, likeness, _held_back(grid, apart, penalty), mixing)
         tried = trial.joined(unlike)
+    trust = trust_curve(tried)
+    share = np.interp(trial.novelty, trust[:, 0], trust[:, 1])[:, None]
     return _Tuned(
         penalty=penalty,
         mixing=mix,
         unsure=_unsure(held, mix, grid, trial.novelty),
-        shift=_shift(trial),
-        trust=trust_curve(tried),
+        shift=_shift(trial, sigmoid(trial.plain + share * (trial.full - trial.plain))),
+        trust=trust,
         trial=trial,
     )
 
@@ -339,21 +342,32 @@ def _unsure(held: _FirstStage, mix: Floats, grid: Grid, novelty: Floats) -> Floa
     return np.asarray(variance.mean(0) / max(float(novelty.mean()), 1e-9))
 
 
-def _shift(trial: Trial) -> float:
-    """Standard deviation of an offer's logit from group to group, beyond sampling error."""
-    cluster = trial.cluster
-    groups = np.unique(cluster)
-    if len(groups) == len(cluster):
-        return 0.0
-    p = sigmoid(trial.full)
+def _shift(trial: Trial, quality: Floats) -> float:
+    """Standard deviation of the logits' error beyond sampling: by group, and by prediction.
+
+    An offer may do better in one group of documents than in another, and predictions of one
+    size may be off together; the larger of the two is taken.
+    """
+    groups = [np.flatnonzero(trial.cluster == group) for group in np.unique(trial.cluster)]
+    by_group = 0.0
+    if len(groups) < len(quality):
+        by_group = _excess(trial, quality, [groups] * quality.shape[1])
+    order = np.argsort(quality, axis=0, kind="stable")
+    bins = max(1, len(quality) // SHIFT_BIN)
+    alike = [np.array_split(order[:, at], bins) for at in range(quality.shape[1])]
+    return float(np.sqrt(max(by_group, _excess(trial, quality, alike), 0.0)))
+
+
+def _excess(trial: Trial, quality: Floats, parts: Sequence[Sequence[Places]]) -> float:
+    """Variance of the logits' error between the *parts* of each offer's documents."""
     excess, total = 0.0, 0.0
-    for group in groups:
-        mine = cluster == group
-        weight = trial.weight[mine]
-        curve = (weight * p[mine] * (1 - p[mine])).sum(0)
-        off = (weight * (trial.score[mine] - p[mine])).sum(0)
-        kept = curve > 1
-        # Of a group's squared error, `curve` is sampling; the rest, over its square, is shift.
-        excess += float(((off**2 - curve) / np.maximum(curve, 1))[kept].sum())
-        total += float(curve[kept].sum())
-    return float(np.sqrt(max(0.0, excess / max(total, 1e-9))))
+    for offer, own in enumerate(parts):
+        for part in own:
+            p, weight = quality[part, offer], trial.weight[part, offer]
+            curve = float((weight * p * (1 - p)).sum())
+            off = float((weight * (trial.score[part, offer] - p)).sum())
+            if curve > 1:
+                # Of a part's squared error, `curve` is sampling; the rest is a shift.
+                excess += (off**2 - curve) / curve
+                total += curve
+    return excess / max(total, 1e-9)

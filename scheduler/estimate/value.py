@@ -6,19 +6,23 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-def earnings_usd(p: Floats, *, gain_usd: float, loss_usd: float, cost_usd: Floats) -> Floats:
+def earnings_usd(
+    p: Floats, *, gain_usd: float | Floats, loss_usd: float | Floats, cost_usd: Floats
+) -> Floats:
     """Expected earnings `G p - L (1 - p) - cost` of answers good with probability *p*."""
     return gain_usd * p - loss_usd * (1 - p) - cost_usd
 
 
-def return_on_cost(p: Floats, *, gain_usd: float, loss_usd: float, cost_usd: Floats) -> Floats:
+def return_on_cost(
+    p: Floats, *, gain_usd: float | Floats, loss_usd: float | Floats, cost_usd: Floats
+) -> Floats:
     """Expected earnings per dollar of cost; infinite where an answer costs nothing."""
     earned = earnings_usd(p, gain_usd=gain_usd, loss_usd=loss_usd, cost_usd=cost_usd)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(cost_usd > 0, earned / cost_usd, np.sign(earned) * np.inf)
 
 
-def break_even(*, gain_usd: float, loss_usd: float, cost_usd: Floats) -> Floats:
+def break_even(*, gain_usd: float | Floats, loss_usd: float | Floats, cost_usd: Floats) -> Floats:
     """Probability of a good answer above which paying *cost_usd* earns; over 1: never."""
     return (loss_usd + cost_usd) / (gain_usd + loss_usd)
 
