@@ -84,9 +84,7 @@ def command(
         budgets=assign_problem.group_budgets(group_budgets, read) if group_budgets else {},
     )
     loaded = time.perf_counter()
-    result = solve(
-        problem, seed=seed, time_limit_s=time_limit, alternatives=min(1, problem.options - 1)
-    )
+    result = solve(problem, seed=seed, time_limit_s=time_limit, gap=1e-6, alternatives=1)
     summary = assign_reporting.summary(read, problem, result, load_s=loaded - started)
     if out and result.has_plan:
         assign_reporting.write_plan(out, read, result)

@@ -80,7 +80,9 @@ def write_plan(path: Path, estimates: Estimates, result: Result) -> None:
     columns = {
         "item_id": estimates.items,
         "option": options.take(pa.array(choice, mask=~served)),
-        "quality": pa.array(_picked(estimates.quality, choice).astype(np.float64), mask=~served),
+        "quality": pa.array(
+            _picked(estimates.quality, choice).astype(np.float64).round(7), mask=~served
+        ),
         "cost_usd": pa.array(_picked(estimates.cost_nusd, choice) / NUSD_PER_USD, mask=~served),
     }
     if estimates.groups != [""]:

@@ -18,7 +18,8 @@ from scheduler.optimise.rows import EPS, Rows
 from scheduler.optimise.smooth import Sample, newton_step, settle
 
 SAMPLE_JOBS = 2048
-FULL_STEPS = 8
+FULL_STEPS = 9
+FIRST_DAMPING = 0.1
 ENOUGH = 1e-6
 """A step that lowers D by less than this part of it is the last, if prices also balance."""
 
@@ -149,12 +150,15 @@ def descend(
         there = np.maximum(0.0, parts + step)
         point = dual.at(there * worth / scales)
         gained = best.bound - point.bound
-        if gained > 0.0:
-            best, parts = point, there
+        if gained <= 0.0:
+            # The sample's curvature led too far: a shorter step from the same place.
+            damping = max(FIRST_DAMPING, damping * 10)
+            continue
+        best, parts = point, there
+        damping *= 0.3
         size = abs(best.bound)
-        if gained < ENOUGH * size and (
-            gained <= 0.0 or float(best.prices @ np.abs(best.slack)) < BALANCED * size
-        ):
+        balanced = float(best.prices @ np.abs(best.slack)) < BALANCED * size
+        if gained < ENOUGH * size and balanced:
             break
     return best if best.bound <= free.bound else free
 

@@ -176,7 +176,9 @@ class Search:
             core = cores.core_of(
                 self.dual, point, scales=scales, gap=missing, most=cores.MOVES_MOST
             )
-            chosen, through = cores.search(core, gap=missing)
+            # What is found must be better than the plan in hand, and by more than rounding.
+            better = missing - self.columns.rounding(abs(point.bound))
+            chosen, through = cores.search(core, gap=better)
             if chosen is not None:
                 self._offer(core.unclear.plan(point.priced.choice, chosen))
             if through and core.complete:
