@@ -75,6 +75,7 @@ class PlanPolicy:
             by task and reduction.  A reduction that a task does not name is not used for it.
         certificates: the certificates of which an offer needs one to see documents of a data
             class; a class that is not named needs none, and own machines need none.
+        edit_score: what an answer is worth that was edited before it was used, 0 to 1.
         seed: of the solve.
     """
 
@@ -102,6 +103,7 @@ class PlanPolicy:
     poll_s: float = 0.2
     kept_quality_ppm: Mapping[str, Mapping[str, int]] = field(default_factory=_kept_quality)
     certificates: Mapping[str, tuple[str, ...]] = field(default_factory=_certificates)
+    edit_score: float = 0.5
     seed: int = 1
 
 

@@ -1,0 +1,275 @@
+"""Learns the estimators from what became of answers and calls, and puts the better ones in use.
+
+What is held back is a share of the documents that have come up since the estimator in use was
+made: neither that one nor the new one has learned from them.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, select
+
+from scheduler.domain.job import INSTRUCTION_TOKENS
+from scheduler.domain.policy import PlanPolicy
+from scheduler.estimate.comparing import compare
+from scheduler.estimate.latency import LatencyModel
+from scheduler.estimate.learning import learned
+from scheduler.estimate.observations import Observations
+from scheduler.estimate.tokens import TokenModel, Usage
+from scheduler.planning.estimates import Estimators, load_estimators
+from scheduler.store.estimators import activate, active_estimators, add_estimator
+from scheduler.store.evidence import append
+from scheduler.store.outcomes import Calls, Scores, read_calls, read_scores
+from scheduler.store.tables.plans import estimator
+
+STREAM = "learn"
+HELD_BACK_OF = 4
+"""One document of so many is held back."""
+OUTCOMES_MAX = 200_000
+CALLS_AGE = timedelta(days=60)
+LEAST_CALLS = 20
+
+Chosen = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What came of one kind of estimator: whether a new one is in use, why, and its figures."""
+
+    kind: str
+    is_new: bool
+    reason: str
+    observations: int
+    figures: dict[str, Any]
+
+
+def learn(conn: Connection, *, policy: PlanPolicy, force: bool = False) -> list[Lesson]:
+    """Learn every kind anew, and put those in use that did better on what was held back.
+
+    With *force* the new ones are put in use however they did.  The caller owns the
+    transaction; plans that are made meanwhile go by what was in use before.
+    """
+    current = load_estimators({one.kind: one.body for one in active_estimators(conn)})
+    lessons = [
+        _quality(conn, current, policy, force),
+        _tokens(conn, current, force),
+        _latency(conn, current, force),
+    ]
+    append(conn, stream=STREAM, kind="learn", bodies=[_evidence(one) for one in lessons])
+    return lessons
+
+
+def _quality(conn: Connection, current: Estimators, policy: PlanPolicy, force: bool) -> Lesson:
+    scores = read_scores(conn, edit_score=policy.edit_score, limit=OUTCOMES_MAX)
+    if not len(scores.score):
+        return _nothing("quality", "nobody has said how good an answer was")
+    held = _held_back(scores.document, scores.at, _made_at(conn, "quality"))
+    outcomes = _observations(scores, policy)
+    candidate = learned(outcomes.of(~held), seed=policy.seed)
+    verdict = compare(current.quality, candidate, outcomes.of(held))
+    return _settle(
+        conn,
+        "quality",
+        candidate.to_bytes(),
+        candidate.digest(),
+        is_better=verdict.is_better or force,
+        reason=verdict.reason,
+        observations=len(scores.score),
+        figures=_plain(verdict.figures()),
+    )
+
+
+def _observations(scores: Scores, policy: PlanPolicy) -> Observations:
+    """The scores, those of shortened documents as the whole ones would have had."""
+    kept = np.array(
+        [
+            policy.kept_quality_ppm.get(task, {}).get(reduction, 1_000_000) / 1e6
+            for task, reduction in zip(scores.task, scores.reduction, strict=True)
+        ]
+    )
+    documents, first, row = np.unique(scores.document, return_index=True, return_inverse=True)
+    assert len(documents) == len(first)
+    return Observations(
+        features=scores.features[first],
+        row=row.astype(np.int64),
+        task=scores.task,
+        offer=scores.offer,
+        score=np.minimum(scores.score / kept, 1.0),
+        prior=scores.prior,
+    )
+
+
+def _tokens(conn: Connection, current: Estimators, force: bool) -> Lesson:
+    calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
+    if len(calls.at) < LEAST_CALLS:
+        return _nothing("tokens", f"{len(calls.at)} calls are too few")
+    held = _held_back(np.arange(len(calls.at)), calls.at, _made_at(conn, "tokens"))
+    candidate = current.tokens.learned(_usage(calls, ~held))
+    losses = [_token_loss(model, calls, held) for model in (current.tokens, candidate)]
+    return _better_if_nearer(
+        conn,
+        "tokens",
+        json.dumps(candidate.to_dict(), sort_keys=True).encode(),
+        candidate.digest(),
+        losses,
+        held,
+        force,
+    )
+
+
+def _usage(calls: Calls, chosen: Chosen) -> Usage:
+    """*calls* as if the document alone had been sent; plans add the instructions' tokens."""
+    places = np.flatnonzero(chosen).tolist()
+    return Usage(
+        stats=calls.stats[chosen],
+        family=[calls.family[at] for at in places],
+        offer=[calls.offer[at] for at in places],
+        task=[calls.task[at] for at in places],
+        input_tokens=np.maximum(calls.input_tokens[chosen] - INSTRUCTION_TOKENS, 1),
+        output_tokens=calls.output_tokens[chosen],
+        cut=calls.cut[chosen],
+    )
+
+
+def _token_loss(model: TokenModel, calls: Calls, held: Chosen) -> float:
+    """Mean of |log(estimate / reported)|, input and output together."""
+    losses = []
+    for family, offer, task in sorted({*zip(calls.family, calls.offer, calls.task, strict=True)}):
+        mine = held & (np.array(calls.offer) == offer) & (np.array(calls.task) == task)
+        mean, _ = model.input_tokens(calls.stats[mine], family=family, offer=offer)
+        sent = mean + INSTRUCTION_TOKENS
+        answer, _ = model.output_tokens(sent, task=task, offer=offer, output_limit=1_000_000)
+        losses.append(_off(sent, calls.input_tokens[mine]))
+        losses.append(_off(answer, calls.output_tokens[mine]))
+    found = np.concatenate(losses)
+    return float(found.mean()) if len(found) else float("nan")
+
+
+def _latency_loss(model: LatencyModel, calls: Calls, held: Chosen) -> float:
+    """Mean of |log(estimate / measured)|."""
+    losses = []
+    for offer in sorted(set(calls.offer)):
+        mine = held & (np.array(calls.offer) == offer)
+        tokens = calls.output_tokens[mine].astype(np.float64)
+        losses.append(_off(model.latency_s(tokens, offer=offer), calls.seconds[mine]))
+    found = np.concatenate(losses)
+    return float(found.mean()) if len(found) else float("nan")
+
+
+def _off(estimate: NDArray[np.float64], found: NDArray[Any]) -> NDArray[np.float64]:
+    off = np.log(np.maximum(estimate, 1e-6) / np.maximum(found, 1e-6))
+    return np.asarray(np.abs(off), np.float64)
+
+
+def _latency(conn: Connection, current: Estimators, force: bool) -> Lesson:
+    calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
+    timed = calls.seconds > 0
+    if timed.sum() < LEAST_CALLS:
+        return _nothing("latency", f"{int(timed.sum())} timed calls are too few")
+    held = _held_back(np.arange(len(calls.at)), calls.at, _made_at(conn, "latency")) & timed
+    taught = np.flatnonzero(timed & ~held)
+    candidate = current.latency.learned(
+        offer=[calls.offer[at] for at in taught.tolist()],
+        output_tokens=calls.output_tokens[taught],
+        seconds=calls.seconds[taught],
+    )
+    losses = [_latency_loss(model, calls, held) for model in (current.latency, candidate)]
+    return _better_if_nearer(
+        conn,
+        "latency",
+        json.dumps(candidate.to_dict(), sort_keys=True).encode(),
+        candidate.digest(),
+        losses,
+        held,
+        force,
+    )
+
+
+def _better_if_nearer(
+    conn: Connection,
+    kind: str,
+    body: bytes,
+    digest: bytes,
+    losses: list[float],
+    held: Chosen,
+    force: bool,
+) -> Lesson:
+    before, after = losses
+    figures = {"current_loss": before, "candidate_loss": after, "outcomes": int(held.sum())}
+    return _settle(
+        conn,
+        kind,
+        body,
+        digest,
+        is_better=after < before or force,
+        reason=f"off by a factor of {np.exp(after):.3f}, before {np.exp(before):.3f}",
+        observations=len(held),
+        figures=_plain(figures),
+    )
+
+
+def _settle(
+    conn: Connection,
+    kind: str,
+    body: bytes,
+    digest: bytes,
+    *,
+    is_better: bool,
+    reason: str,
+    observations: int,
+    figures: dict[str, Any],
+) -> Lesson:
+    assert hashlib.sha256(body).digest() == digest
+    made = add_estimator(conn, kind=kind, digest=digest, body=body, figures=figures)
+    if is_better:
+        activate(conn, kind=kind, estimator_id=made)
+    return Lesson(
+        kind=kind,
+        is_new=is_better,
+        reason=reason,
+        observations=observations,
+        figures=figures | {"digest": digest.hex()},
+    )
+
+
+def _held_back(document: NDArray[np.int64], at: list[datetime], since: datetime | None) -> Chosen:
+    """(n,) which outcomes are held back: of one new document in `HELD_BACK_OF`, all."""
+    new = np.array([since is None or one > since for one in at], np.bool_)
+    known = np.isin(document, document[~new])
+    # A document's number says nothing of it; multiplied, neighbours part.
+    share = (document.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
+    return np.asarray(new & ~known & (share % HELD_BACK_OF == 0), np.bool_)
+
+
+def _made_at(conn: Connection, kind: str) -> datetime | None:
+    """When the estimator in use was made; None while that is the shipped one."""
+    return conn.execute(
+        select(estimator.c.made_at).where(estimator.c.kind == kind, estimator.c.is_active)
+    ).scalar_one_or_none()
+
+
+def _nothing(kind: str, reason: str) -> Lesson:
+    return Lesson(kind=kind, is_new=False, reason=reason, observations=0, figures={})
+
+
+def _plain(figures: dict[str, Any]) -> dict[str, Any]:
+    """*figures* as JSON holds them: what is not a number is null."""
+    return {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in figures.items()
+    }
+
+
+def _evidence(lesson: Lesson) -> dict[str, Any]:
+    return {
+        "kind": lesson.kind,
+        "in_use": lesson.is_new,
+        "reason": lesson.reason,
+        "observations": lesson.observations,
+        "figures": lesson.figures,
+    }

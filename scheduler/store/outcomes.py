@@ -1,0 +1,117 @@
+"""What became of answers and calls, as the estimators learn from it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, text
+
+from scheduler.estimate.features import FEATURES, TOKEN_STATS
+
+# One outcome per job: the last score that was given, or else the last use, edit or ignore.
+_SCORES = text("""
+    SELECT job.document_id, document.features, job.task, offer.name AS offer, result.reduction,
+           (offer.quality_prior ->> job.task)::float8 / 1e6 AS prior,
+           CASE said.kind WHEN 'score' THEN said.score_ppm / 1e6 WHEN 'use' THEN 1.0
+                WHEN 'edit' THEN :edit_score ELSE 0.0 END::float8 AS score,
+           said.at
+    FROM (SELECT DISTINCT ON (job_id) job_id, kind, score_ppm, at FROM feedback
+          ORDER BY job_id, (kind = 'score') DESC, at DESC, id DESC) AS said
+    JOIN result ON result.job_id = said.job_id AND result.status = 'done'
+    JOIN job ON job.id = said.job_id
+    JOIN document ON document.id = job.document_id
+    JOIN offer ON offer.id = result.offer_id
+    WHERE octet_length(document.features) = :width
+    ORDER BY said.at DESC, said.job_id DESC
+    LIMIT :limit
+""")
+
+_CALLS = text("""
+    SELECT document.token_stats, offer.tokenizer, offer.name AS offer, job.task,
+           attempt.input_tokens, attempt.output_tokens, attempt.finish = 'length' AS cut,
+           attempt.seconds, attempt.finished_at AS at
+    FROM attempt
+    JOIN job ON job.id = attempt.job_id
+    JOIN document ON document.id = job.document_id
+    JOIN offer ON offer.id = attempt.offer_id
+    WHERE attempt.state = 'succeeded' AND attempt.reduction = 'none'
+      AND attempt.input_tokens > 0 AND attempt.output_tokens > 0
+      AND attempt.started_at > now() - :age AND octet_length(document.token_stats) = :width
+    ORDER BY attempt.started_at DESC, attempt.id
+    LIMIT :limit
+""")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """n outcomes of answers, the newest first.
+
+    Attributes:
+        document: (n,) int64 ids.  features: (n, FEATURES) float32 of those documents.
+        prior: (n,) the catalog's, NaN where it has none.
+        score: (n,) 0 to 1.
+        at: when it was said.
+    """
+
+    document: NDArray[np.int64]
+    features: NDArray[np.float32]
+    task: list[str]
+    offer: list[str]
+    reduction: list[str]
+    prior: NDArray[np.float64]
+    score: NDArray[np.float64]
+    at: list[datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calls:
+    """n good calls on whole documents, the newest first; stats are (n, TOKEN_STATS) int32."""
+
+    stats: NDArray[np.int32]
+    family: list[str]
+    offer: list[str]
+    task: list[str]
+    input_tokens: NDArray[np.int64]
+    output_tokens: NDArray[np.int64]
+    cut: NDArray[np.bool_]
+    seconds: NDArray[np.float64]
+    at: list[datetime]
+
+
+def read_scores(conn: Connection, *, edit_score: float, limit: int) -> Scores:
+    """What was said of answers; an answer that was edited is worth *edit_score*."""
+    rows = conn.execute(
+        _SCORES, {"edit_score": edit_score, "limit": limit, "width": 4 * FEATURES}
+    ).all()
+    return Scores(
+        document=np.array([row.document_id for row in rows], np.int64),
+        features=_matrix([row.features for row in rows], "<f4", FEATURES),
+        task=[row.task for row in rows],
+        offer=[row.offer for row in rows],
+        reduction=[row.reduction for row in rows],
+        prior=np.array([np.nan if row.prior is None else row.prior for row in rows]),
+        score=np.array([row.score for row in rows], np.float64),
+        at=[row.at for row in rows],
+    )
+
+
+def read_calls(conn: Connection, *, age: Any, limit: int) -> Calls:
+    """What providers reported of calls not older than *age* (a timedelta)."""
+    rows = conn.execute(_CALLS, {"age": age, "limit": limit, "width": 4 * TOKEN_STATS}).all()
+    return Calls(
+        stats=_matrix([row.token_stats for row in rows], "<i4", TOKEN_STATS),
+        family=[row.tokenizer for row in rows],
+        offer=[row.offer for row in rows],
+        task=[row.task for row in rows],
+        input_tokens=np.array([row.input_tokens for row in rows], np.int64),
+        output_tokens=np.array([row.output_tokens for row in rows], np.int64),
+        cut=np.array([bool(row.cut) for row in rows], np.bool_),
+        seconds=np.array([row.seconds or 0.0 for row in rows], np.float64),
+        at=[row.at for row in rows],
+    )
+
+
+def _matrix(rows: list[bytes], dtype: str, width: int) -> NDArray[Any]:
+    return np.frombuffer(b"".join(rows), dtype).reshape(len(rows), width)
