@@ -14,7 +14,8 @@ from workers.calls import Answer, CallFailed
 WORDS = (
     "choices message content text type finish_reason usage prompt_tokens completion_tokens error "
     "code stop_reason input_tokens output_tokens candidates parts finishReason usageMetadata "
-    "details promptTokenCount promptFeedback blockReason thought refusal detail msg innererror retryDelay"
+    "details promptTokenCount promptFeedback blockReason thought refusal detail msg "
+    "innererror retryDelay"
 )
 plain = (
     st.none()
