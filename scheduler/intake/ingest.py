@@ -71,7 +71,7 @@ def _no_project(path: str) -> str:
         return f"scope {path!r} is no project; write organisation/team/project"
     return (
         f"scope {path!r} is not known; make it with"
-        f" `apportion budget set {path} AMOUNT`, and send the job again"
+        f" `apportion budget set {path} --limit USD`, and send the job again"
     )
 
 

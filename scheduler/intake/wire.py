@@ -284,14 +284,21 @@ class ResultEvent(BaseModel):
         description="The output was too long for a message; `apportion results` has it.",
     )
     reason: str | None = Field(default=None, description="Why it failed.")
-    provider: str | None = None
-    model: str | None = None
-    offer: str | None = None
-    reduction: Reduction | None = None
+    provider: str | None = Field(default=None, description="Who answered; none when it failed.")
+    model: str | None = Field(default=None, description="The model, as the provider names it.")
+    offer: str | None = Field(default=None, description="The catalog's name of what was bought.")
+    reduction: Reduction | None = Field(default=None, description="How far it was shortened.")
     cost_usd: str = Field(description="All that was spent on the job, failed attempts included.")
-    quality: float | None = Field(default=None, description="As it was expected, 0 to 1.")
+    cost_unknown_usd: str | None = Field(
+        default=None, description="Set aside for calls of which it is not known what they cost."
+    )
+    input_tokens: int | None = Field(default=None, description="As the provider counted them.")
+    output_tokens: int | None = None
+    quality_predicted: float | None = Field(default=None, description="0 to 1.")
+    attempts: int | None = Field(default=None, description="Calls made for the job.")
     tags: dict[str, str] = Field(default_factory=dict, description="As the job gave them.")
-    finished_at: datetime | None = None
+    plan_id: int | None = Field(default=None, description="The plan that decided; for audit.")
+    finished_at: AwareDatetime | None = None
 
 
 class DeadLetterEvent(BaseModel):

@@ -1,0 +1,172 @@
+"""How fast jobs of 1 KB come from Kafka into Postgres, beside what the parts can do alone.
+
+Run it from the repository: `python -m benchmarks.intake [--jobs 100000]`.  It starts a broker and
+a database of its own (see tests/rig), both on disk with their usual safety, and prints one line
+of JSON.  The baselines are of the same run: a bare poll loop, a bare COPY of as many bytes, and
+COPY to a staging table with INSERT .. ON CONFLICT.
+"""
+
+import argparse
+import json
+import random
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import structlog
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from sqlalchemy import Engine, make_url, text
+
+from scheduler.domain.policy import IntakePolicy
+from scheduler.intake.chunk import Reader
+from scheduler.intake.consumer import CONFIG, Intake, run
+from scheduler.intake.files import Roots
+from scheduler.intake.jobs import JobIntake
+from scheduler.store import embedded
+from scheduler.store.connect import open_engine
+from scheduler.store.migrate import upgrade
+from tests.rig.kafka import Topics, broker
+from tests.rig.postgres import libpq
+
+TEXT = """the supplier shall deliver within thirty days of the order and the buyer may refuse goods
+that are late or damaged unless the delay was caused by an event beyond reasonable control"""
+WORDS = re.findall(r"\w+", TEXT)
+PARTITIONS = 4
+BYTES = 1_024
+
+
+def messages(count: int, *, seed: int = 1) -> Iterator[tuple[bytes, bytes]]:
+    """Keys and jobs of 1 KB, every text another."""
+    rng = random.Random(seed)
+    for n in range(count):
+        head = {"job_id": f"job-{n:08}", "task": "summarize", "priority": 1 + n % 9}
+        text = f"{n} " + " ".join(rng.choices(WORDS, k=200))
+        room = BYTES - len(json.dumps(head | {"text": ""}))
+        yield head["job_id"].encode(), json.dumps(head | {"text": text[:room]}).encode()
+
+
+def produce(topics: Topics, topic: str, count: int) -> None:
+    with closing(
+        KafkaProducer(bootstrap_servers=topics.bootstrap, linger_ms=20, batch_size=262_144)
+    ) as producer:
+        for key, value in messages(count):
+            producer.send(topic, key=key, value=value)
+        producer.flush(120)
+
+
+def poll_alone(topics: Topics, topic: str, count: int) -> float:
+    """Messages per second of a bare poll loop."""
+    config = {**CONFIG, "bootstrap_servers": topics.bootstrap, "auto_offset_reset": "earliest"}
+    del config["session_timeout_ms"], config["heartbeat_interval_ms"]
+    with closing(KafkaConsumer(**config, max_poll_records=5_000)) as consumer:
+        consumer.assign([TopicPartition(topic, n) for n in range(PARTITIONS)])
+        consumer.seek_to_beginning()
+        seen, began = 0, time.perf_counter()
+        while seen < count:
+            seen += sum(map(len, consumer.poll(1_000).values()))
+        return count / (time.perf_counter() - began)
+
+
+TABLES = """
+    CREATE TABLE plain (key text, body text);
+    CREATE TABLE keyed (key text PRIMARY KEY, body text);
+    CREATE TEMP TABLE staging (key text, body text) ON COMMIT DELETE ROWS;
+"""
+
+
+def copy_alone(url: str, count: int, *, chunk: int = 5_000) -> tuple[float, float]:
+    """Rows per second of a bare COPY, and of COPY to staging with INSERT .. ON CONFLICT."""
+    rows = [(key.decode(), value.decode()) for key, value in messages(count)]
+    chunks = [rows[at : at + chunk] for at in range(0, count, chunk)]
+    speeds = []
+    with psycopg.connect(libpq(make_url(url))) as conn:
+        conn.execute(TABLES)
+        conn.commit()
+        for table, after in (
+            ("plain", None),
+            ("staging", "INSERT INTO keyed SELECT * FROM staging ON CONFLICT DO NOTHING"),
+        ):
+            began = time.perf_counter()
+            for one in chunks:
+                with conn.cursor().copy(f"COPY {table} (key, body) FROM STDIN") as copy:
+                    for row in one:
+                        copy.write_row(row)
+                if after:
+                    conn.execute(after)
+                conn.commit()
+            speeds.append(count / (time.perf_counter() - began))
+    return speeds[0], speeds[1]
+
+
+def intake_s(engine: Engine, topics: Topics, topic: str, count: int) -> float:
+    """Jobs per second of the service's own intake, from the first stored to the last."""
+    policy = IntakePolicy()
+    reader = Reader(policy=policy, roots=Roots(bytes_max=policy.file_bytes_max))
+    intake = Intake(
+        kafka={"bootstrap_servers": [topics.bootstrap]},
+        group=f"{topic}.intake",
+        handlers={topic: JobIntake(reader=reader)},
+        full_topics=(topic,),
+        dead_topic="documents.dead",
+        policy=policy,
+    )
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=run, args=(engine, intake), kwargs={"stop": stop, "log": structlog.get_logger()}
+    )
+    thread.start()
+    began, first, stored = 0.0, 0, 0
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        while stored < count and thread.is_alive():
+            stored = conn.execute(
+                text("SELECT coalesce(sum(next_offset), 0) FROM position WHERE topic = :topic"),
+                {"topic": topic},
+            ).scalar_one()
+            if stored and not first:
+                began, first = time.perf_counter(), stored
+            time.sleep(0.005)
+        speed = (count - first) / (time.perf_counter() - began)
+        assert conn.execute(text("SELECT count(*) FROM job")).scalar_one() == count
+    stop.set()
+    thread.join()
+    return speed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", type=int, default=100_000)
+    count = parser.parse_args().jobs
+    home = Path(tempfile.mkdtemp(prefix="apportion-benchmark-"))
+    with embedded.start(home) as server, broker(home / "kafka") as kafka:
+        upgrade(server.url)
+        topic = kafka.topics.create("jobs", partitions=PARTITIONS)
+        produce(kafka.topics, topic, count)
+        poll = poll_alone(kafka.topics, topic, count)
+        copy, staged = copy_alone(server.url, count)
+        engine = open_engine(server.url)
+        ours = intake_s(engine, kafka.topics, topic, count)
+        engine.dispose()
+    print(
+        json.dumps(
+            {
+                "benchmark": "intake",
+                "jobs": count,
+                "job_bytes": BYTES,
+                "intake_per_s": round(ours),
+                "poll_alone_per_s": round(poll),
+                "copy_alone_per_s": round(copy),
+                "copy_and_insert_per_s": round(staged),
+                "share_of_slower": round(ours / min(poll, copy), 3),
+                "goal_share": 0.25,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""What a message may say, and what the published schemas promise of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from pydantic import ValidationError
+
+from scheduler.domain.job import Task
+from scheduler.intake.reasons import reason_of
+from scheduler.intake.schemas import documents, schema_of
+from scheduler.intake.wire import FeedbackMessage, JobMessage
+
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
+SMALLEST = {"job_id": "a1", "task": "summarize", "text": "..."}
+
+
+def refusal(**fields: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        JobMessage.model_validate_json(json.dumps(SMALLEST | fields))
+    return reason_of(caught.value)
+
+
+def test_the_committed_schemas_are_current() -> None:
+    assert {path.name: path.read_text() for path in SCHEMAS.iterdir()} == documents()
+
+
+def test_a_misspelt_limit_is_refused_with_the_field_that_was_meant() -> None:
+    assert "did you mean 'max_cost_usd'?" in refusal(max_cost=1)
+
+
+def test_a_field_of_the_senders_own_is_not_looked_at() -> None:
+    JobMessage.model_validate_json(json.dumps(SMALLEST | {"x-trace": {"any": ["thing"]}}))
+
+
+def test_a_misspelt_task_is_refused_with_the_task_that_was_meant() -> None:
+    assert "did you mean 'summarize'?" in refusal(task="summarise")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"priority": 0}, "priority"),
+        ({"priority": True}, "priority"),
+        ({"priority": "5"}, "priority"),
+        ({"deadline": "2026-12-31T00:00:00"}, "timezone"),
+        ({"deadline": "0001-01-01T00:00:00Z"}, "before the year 2000"),
+        ({"deadline": 1_800_000_000}, "deadline"),
+        ({"min_quality": 1.01}, "min_quality"),
+        ({"max_cost_usd": -1}, "write it like"),
+        ({"max_cost_usd": "1e99"}, "write it like"),
+        ({"max_cost_usd": True}, "write USD like"),
+        ({"residency": []}, "residency"),
+        ({"residency": ["no such place!"]}, "residency"),
+        ({"text": None}, "either text or path"),
+        ({"path": "a.txt"}, "either text or path"),
+        ({"text": " \n"}, "text is empty"),
+        ({"job_id": "a\nb"}, "job_id"),
+        ({"job_id": "é" * 101}, "200 bytes"),
+        ({"task": "extract"}, "extract needs schema"),
+        ({"task": "classify"}, "classify needs labels"),
+        ({"task": "answer"}, "answer needs question"),
+        ({"labels": ["a", "b"]}, "labels is not for summarize"),
+        ({"task": "classify", "labels": ["a", "a"]}, "twice"),
+        ({"task": "extract", "schema": {"type": "nonsense"}}, "no JSON Schema"),
+        ({"task": "extract", "schema": {"$ref": "http://elsewhere/"}}, "$defs"),
+        ({"tags": {"a": 1}}, "tags"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(fields: dict[str, Any], reason: str) -> None:
+    assert reason in refusal(**fields)
+
+
+def test_no_reason_repeats_the_document() -> None:
+    assert "confidential words" not in refusal(text="confidential words", priority=77, extra=1)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+names = sorted(field.alias or name for name, field in JobMessage.model_fields.items())
+fields = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(names, values)
+    | {
+        "task": st.sampled_from([*Task, "other"]),
+        "priority": st.integers(-1, 11),
+        "labels": st.lists(st.sampled_from("abc"), max_size=3),
+        "question": st.just("why?"),
+        "words": st.integers(-1, 5),
+        "text": st.sampled_from(["...", None]),
+    },
+)
+
+
+@given(fields)
+def test_what_is_taken_is_valid_by_the_published_schema(said: dict[str, Any]) -> None:
+    message = SMALLEST | said
+    try:
+        JobMessage.model_validate_json(json.dumps(message))
+    except ValidationError:
+        return
+    present = {name: value for name, value in message.items() if value is not None}
+
+    Draft202012Validator(schema_of("job")).validate(present)
+
+
+def test_a_score_comes_with_kind_score() -> None:
+    FeedbackMessage.model_validate_json('{"job_id": "a", "kind": "score", "score": 1}')
+    for wrong in ('{"job_id": "a", "kind": "score"}', '{"job_id": "a", "kind": "use", "score": 1}'):
+        with pytest.raises(ValidationError, match="go together"):
+            FeedbackMessage.model_validate_json(wrong)
