@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +15,21 @@ from sqlalchemy.pool import NullPool
 from tests.rig import kafka as kafka_rig
 from tests.rig import postgres as postgres_rig
 from tests.rig.process import ProcessHandle
+
+
+def pytest_configure() -> None:
+    """`timeout` and init systems end a session by SIGTERM; its servers must not outlive it."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", returncode=143))
+
+
+@pytest.fixture(autouse=True)
+def no_server_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """An embedded Postgres stays when the command that used it is killed."""
+    uses_files = "tmp_path" in request.fixturenames
+    directory = request.getfixturevalue("tmp_path") if uses_files else None
+    yield
+    if directory is not None:
+        postgres_rig.end_servers(directory)
 
 
 @pytest.fixture(scope="session")

@@ -111,9 +111,7 @@ class EmbeddedPostgres:
         if self._hold.closed:
             return
         with self._cluster.alone():
-            if _try_lock(self._hold):
-                self._cluster.halt()
-            self._hold.close()
+            self._cluster.let_go(self._hold)
 
     def __enter__(self) -> Self:
         return self
@@ -157,7 +155,7 @@ def start(
             sockets = cluster.sockets() or cluster.launch(settings, wait_s=wait_s)
             cluster.create_database(sockets, wait_s=wait_s, sleep=sleep)
         except BaseException:
-            hold.close()
+            cluster.let_go(hold)  # a start broken off by Ctrl-C leaves no server behind
             raise
     return EmbeddedPostgres(url=_url(sockets), _cluster=cluster, _hold=hold)
 
@@ -281,6 +279,12 @@ class _Cluster:
                     conn.execute(SQL("CREATE DATABASE {}").format(Identifier(DATABASE)))
                 return
         raise PostgresNotStarted(data=self.data, said=said)
+
+    def let_go(self, hold: IO[bytes]) -> None:
+        """Give up *hold*, and stop the server if it was the last."""
+        with hold:
+            if _try_lock(hold):
+                self.halt()
 
     def halt(self) -> None:
         """Stop the server: what is committed is kept, what is open is rolled back."""

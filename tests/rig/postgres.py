@@ -1,12 +1,14 @@
 """The Postgres of the tests: a server, a migrated template, and a fresh database for each test."""
 
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier, Literal
@@ -80,6 +82,18 @@ def database(on: Server, *, like: str = "template1", named: str = "test") -> Ite
     finally:
         with on.connect() as conn:
             conn.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def end_servers(under: Path) -> None:
+    """End every embedded server that has its data below *under*.
+
+    Those are left by commands that a test killed; at once, but not by kill -9, which would leave
+    their shared memory behind.
+    """
+    for pid_file in under.rglob("postmaster.pid"):
+        pid = int(pid_file.read_text().splitlines()[0])
+        if psutil.pid_exists(pid) and psutil.Process(pid).name() == "postgres":
+            os.kill(pid, signal.SIGQUIT)
 
 
 def libpq(url: URL) -> str:

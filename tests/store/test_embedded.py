@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import make_url
 
 from scheduler.store import embedded
-from tests.rig.postgres import libpq
+from tests.rig.postgres import end_servers, libpq
 from tests.rig.process import ProcessHandle
 from tests.rig.waiting import eventually
 
@@ -36,9 +36,9 @@ def home() -> Iterator[Path]:
     """A state directory, outside pytest's own, which the server of root could not enter."""
     made = Path(tempfile.mkdtemp(prefix="apportion-embedded-"))
     yield made / "state"
-    if (pid := server_pid(made / "state")) is not None:
-        os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(made)
+    end_servers(made)
+    # The server that is being ended still removes files of its own.
+    shutil.rmtree(made, ignore_errors=True)
 
 
 def server_pid(home: Path) -> int | None:
@@ -184,6 +184,13 @@ def test_the_data_of_another_version_are_refused_and_left_alone(
         embedded.start(home)
 
     assert (data / "precious").exists()
+
+
+def test_a_start_that_is_broken_off_leaves_no_server(home: Path) -> None:
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        embedded.start(home, settings={"default_transaction_read_only": "on"})
+
+    assert server_pid(home) is None
 
 
 def test_a_server_that_does_not_come_up_says_why(home: Path) -> None:
