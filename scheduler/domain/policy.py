@@ -65,7 +65,7 @@ class PlanPolicy:
         deferrals_max: after this many, a job with no allowed option fails.
         horizon_s: an offer is given as much work as its rate limits take in this time,
         night_s: and in this time by a nightly plan.
-        night_jobs_max: jobs planned together at night, at most.
+        night_jobs_max: jobs planned together at night, at most; each takes about 5 KB of memory.
         batch_s: how long a provider's batch may take.
         latency_quantile: a deadline is kept if a call is over by then up to this quantile.
         ring_s: a bell that nobody answered rings again after this,

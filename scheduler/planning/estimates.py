@@ -72,6 +72,10 @@ class Estimates:
     reserved_nusd: NDArray[np.int64]
     seconds: NDArray[np.float32]
 
+    def part(self, jobs: slice) -> "Estimates":
+        """Those of the *jobs* alone."""
+        return Estimates(**{one.name: getattr(self, one.name)[jobs] for one in fields(self)})
+
 
 def load_estimators(bodies: Mapping[str, bytes]) -> Estimators:
     """The estimators whose stored bodies are in *bodies* by kind; the shipped ones for the rest."""

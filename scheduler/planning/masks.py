@@ -1,7 +1,7 @@
 """Which options a job may have, and, where it may have none, why."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
@@ -11,7 +11,7 @@ from scheduler.domain.job import DataClass
 from scheduler.domain.offer import Lane
 from scheduler.domain.policy import PlanPolicy
 from scheduler.planning import reasons
-from scheduler.planning.estimates import COST_LIMIT_NUSD, Estimates
+from scheduler.planning.estimates import CHUNK_JOBS, COST_LIMIT_NUSD, Estimates
 from scheduler.planning.options import PPM, Options
 from scheduler.store.windows import DATA_CLASSES, NO_DEADLINE, NO_MAX_COST, Window
 
@@ -35,6 +35,15 @@ class Facts:
     now: datetime
     budgeted: NDArray[np.bool_]
     project_paths: Mapping[int, str]
+
+    def part(self, jobs: slice) -> "Facts":
+        """The facts of the *jobs* alone."""
+        return replace(
+            self,
+            window=self.window.part(jobs),
+            estimates=self.estimates.part(jobs),
+            budgeted=self.budgeted[jobs],
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +80,22 @@ class Allowed:
 
 def allowed_options(facts: Facts) -> Allowed:
     """Apply all rules; the first that leaves a job nothing is its reason."""
+    jobs = facts.window.jobs
+    whole = Allowed(
+        eligible=np.ones((jobs, facts.options.count), np.bool_),
+        rule=np.full(jobs, ALLOWED),
+        reasons={},
+    )
+    # In parts: what the rules compute on the way is several times as large as what they leave.
+    for start in range(0, jobs, CHUNK_JOBS):
+        here = slice(start, start + CHUNK_JOBS)
+        part = _judged(facts.part(here))
+        whole.eligible[here], whole.rule[here] = part.eligible, part.rule
+        whole.reasons.update({start + job: said for job, said in part.reasons.items()})
+    return whole
+
+
+def _judged(facts: Facts) -> Allowed:
     eligible = np.ones((facts.window.jobs, facts.options.count), np.bool_)
     rule = np.full(facts.window.jobs, ALLOWED)
     words: dict[int, str] = {}

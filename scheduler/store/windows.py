@@ -1,7 +1,7 @@
 """The queue as the planner reads it: in columns, a whole window at once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -112,7 +112,13 @@ class Window:
 
     @property
     def jobs(self) -> int:
+        """n."""
         return len(self.job_id)
+
+    def part(self, jobs: slice) -> "Window":
+        """The *jobs* alone."""
+        columns = (one.name for one in fields(self) if one.name != "places")
+        return replace(self, **{name: getattr(self, name)[jobs] for name in columns})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,13 +168,13 @@ def read_window(conn: Connection, *, before: dict[When, datetime], limit: int) -
     values |= {"tasks": list(TASKS), "classes": list(DATA_CLASSES)}
     selection = _selection(list(before))
     places = _places(conn, selection, values)
-    parts = list(
-        _records(conn, selection, values | {"places": [_SEPARATOR.join(one) for one in places[1:]]})
-    )
-    columns = {
-        name: np.concatenate([part[name] for part in parts]).astype(kind)
-        for name, kind in _KINDS.items()
-    }
+    values["places"] = [_SEPARATOR.join(one) for one in places[1:]]
+    # Turned part by part: a million records beside their columns would be twice the memory.
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _KINDS}
+    for record in _records(conn, selection, values):
+        for name, kind in _KINDS.items():
+            parts[name].append(record[name].astype(kind))
+    columns = {name: np.concatenate(parts.pop(name)) for name in _KINDS}
     return Window(**columns, places=places)
 
 

@@ -222,3 +222,14 @@ def test_each_job_of_a_window_is_judged_by_itself() -> None:
         for row in allowed.eligible
     ]
     assert names == [{"us/model"}, {"eu/model"}, {"us/model", "eu/model"}]
+
+
+def test_a_long_window_is_judged_as_its_jobs_are_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    wishes = [Wish(residency=[place]) for place in ("us", "eu", "mars", "us", "mars")]
+    monkeypatch.setattr("scheduler.planning.masks.CHUNK_JOBS", 2)
+
+    allowed, _, _ = judged(window_of(*wishes), plan_offers(US, EU))
+
+    assert allowed.eligible.any(1).tolist() == [True, True, False, True, False]
+    assert sorted(allowed.reasons) == [2, 4]
+    assert (allowed.rule >= 0).tolist() == [False, False, True, False, True]
