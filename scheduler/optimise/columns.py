@@ -233,7 +233,7 @@ class Columns:
         so nothing depends on how many threads there are, or which of them is faster.
         """
         chunks = iter(range(self._chunk_count))
-        threads = min(self.threads, self._chunk_count)
+        threads = max(1, min(self.threads, self._chunk_count))
 
         def run(_thread: int) -> Wholes:
             used = np.zeros((len(self.measures), self.group_count, self.m), np.int64)

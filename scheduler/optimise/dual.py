@@ -17,7 +17,7 @@ from scheduler.optimise.kernels import Floats, Wholes
 from scheduler.optimise.rows import EPS, Rows
 from scheduler.optimise.smooth import Sample, newton_step, settle
 
-SAMPLE_JOBS = 2048
+SAMPLE_JOBS, SAMPLED_PER_ROW = 2048, 16
 FULL_STEPS = 9
 FIRST_DAMPING = 0.1
 ENOUGH = 1e-6
@@ -127,7 +127,8 @@ def descend(
     start: Floats | None = None,
 ) -> Point:
     """Prices near the least of the dual, from those of a sample (which starts at *start*)."""
-    jobs, copies = sample_of(dual, rng=rng, most=SAMPLE_JOBS)
+    most = max(SAMPLE_JOBS, SAMPLED_PER_ROW * dual.rows.count)
+    jobs, copies = sample_of(dual, rng=rng, most=most)
     sample = Sample.of(
         dual.columns.gather(jobs, closed=dual.closed),
         copies=copies,

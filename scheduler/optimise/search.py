@@ -17,12 +17,13 @@ from scheduler.optimise.refine import refine
 from scheduler.optimise.rows import EPS, Rows
 from scheduler.optimise.unclear import Unclear, cheap_moves, unclear_jobs
 
-ENOUGH = 5e-6
-"""A gap that is not worth a linear program."""
+ENOUGH, ENOUGH_IN_FEW = 5e-6, 1e-9
+"""A gap that is not worth a linear program, for many jobs and for few."""
+
+FEW_JOBS = 5000
 
 ROUNDS = 4
 UNCLEAR_MOST = 20_000
-EXACT_JOBS = 5000
 EXACT_S = 2.0
 """What CP-SAT may take, in its own deterministic seconds."""
 
@@ -104,6 +105,7 @@ class Search:
         )
         self.limits = limits
         self.seed = seed
+        self._enough = ENOUGH if columns.n > FEW_JOBS else ENOUGH_IN_FEW
         self._plan: Indices | None = None
         self._value = -np.inf
         self._used = np.zeros((len(columns.measures), columns.group_count, columns.m), np.int64)
@@ -122,9 +124,9 @@ class Search:
             best = descend(dual, free, scales=scales, rng=rng, timely=timely, start=start)
         self._complete(best, scales, count=self._unclear_jobs())
         bound = best.bound
-        if self._gap(bound) > ENOUGH:
+        if self._gap(bound) > self._enough:
             best, rounded = refine(
-                dual, best, scales=scales, enough=ENOUGH / 10, timely=self.limits.timely
+                dual, best, scales=scales, enough=self._enough / 10, timely=self.limits.timely
             )
             self._complete(best, scales, count=4 * self._unclear_jobs(), choice=rounded)
             bound = self._search_core(best, min(bound, best.bound), scales)
@@ -171,7 +173,7 @@ class Search:
         """Try combinations of the cheapest moves; the bound, lower where all were tried."""
         for _ in range(ROUNDS):
             missing = point.bound - self._value
-            if self._gap(bound) <= ENOUGH or not self.limits.timely():
+            if self._gap(bound) <= self._enough or not self.limits.timely():
                 break
             core = cores.core_of(
                 self.dual, point, scales=scales, gap=missing, most=cores.MOVES_MOST
@@ -193,8 +195,8 @@ class Search:
 
     def _settle_exactly(self, point: Point, bound: float, scales: Floats) -> float:
         missing = point.bound - self._value
-        if self.columns.n > EXACT_JOBS and np.count_nonzero(point.priced.regret < missing) > (
-            EXACT_JOBS
+        if self.columns.n > FEW_JOBS and np.count_nonzero(point.priced.regret < missing) > (
+            FEW_JOBS
         ):
             return bound
         unclear = unclear_jobs(self.dual, point, scales=scales, count=self.columns.n)
