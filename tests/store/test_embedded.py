@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -31,14 +32,30 @@ held.stop()
 """
 
 
+@pytest.fixture(scope="module")
+def made() -> Iterator[Path]:
+    """A state directory whose server was once started and stopped."""
+    directory = Path(tempfile.mkdtemp(prefix="apportion-embedded-"))
+    embedded.start(directory / "state").stop()
+    yield directory / "state"
+    shutil.rmtree(directory)
+
+
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """A state directory, outside pytest's own, which the server of root could not enter."""
-    made = Path(tempfile.mkdtemp(prefix="apportion-embedded-"))
-    yield made / "state"
-    end_servers(made)
+def empty_home() -> Iterator[Path]:
+    """A state directory yet to be made, outside pytest's, which root's server could not enter."""
+    directory = Path(tempfile.mkdtemp(prefix="apportion-embedded-"))
+    yield directory / "state"
+    end_servers(directory)
     # The server that is being ended still removes files of its own.
-    shutil.rmtree(made, ignore_errors=True)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def home(empty_home: Path, made: Path) -> Path:
+    """A state directory with data in it, and no server running."""
+    subprocess.run(["cp", "-a", made, empty_home], check=True)
+    return empty_home
 
 
 def server_pid(home: Path) -> int | None:
@@ -62,11 +79,11 @@ def hold(home: Path, log: Path) -> ProcessHandle:
     return process
 
 
-def test_what_was_committed_is_there_after_a_restart(home: Path) -> None:
-    with embedded.start(home) as first, connect(first.url) as conn:
+def test_what_was_committed_is_there_after_a_restart(empty_home: Path) -> None:
+    with embedded.start(empty_home) as first, connect(first.url) as conn:
         conn.execute("CREATE TABLE kept AS SELECT 7 AS n")
 
-    with embedded.start(home) as second, connect(second.url) as conn:
+    with embedded.start(empty_home) as second, connect(second.url) as conn:
         assert conn.execute("SELECT n FROM kept").fetchone() == (7,)
 
 
@@ -103,9 +120,11 @@ def test_a_server_is_not_stopped_under_another_process(home: Path, tmp_path: Pat
         other.end()
 
 
-def test_two_processes_that_start_at_once_share_one_server(home: Path, tmp_path: Path) -> None:
+def test_two_processes_that_start_at_once_share_one_server(
+    empty_home: Path, tmp_path: Path
+) -> None:
     both = [
-        ProcessHandle([sys.executable, "-c", HOLD, str(home)], log=tmp_path / str(n))
+        ProcessHandle([sys.executable, "-c", HOLD, str(empty_home)], log=tmp_path / str(n))
         for n in range(2)
     ]
     try:
@@ -114,7 +133,7 @@ def test_two_processes_that_start_at_once_share_one_server(home: Path, tmp_path:
         servers = [
             p
             for p in psutil.process_iter(["cmdline"])
-            if str(home / "postgres") in (p.info["cmdline"] or []) and p.name() == "postgres"
+            if str(empty_home / "postgres") in (p.info["cmdline"] or []) and p.name() == "postgres"
         ]
         assert len(servers) == 1
     finally:
@@ -161,36 +180,36 @@ def test_a_stranger_with_the_dead_servers_number_is_not_taken_for_it(home: Path)
         assert conn.execute("SELECT 1").fetchone() == (1,)
 
 
-def test_a_start_that_was_killed_halfway_is_begun_again(home: Path) -> None:
-    half_made = home / "postgres.making-killed"
+def test_a_start_that_was_killed_halfway_is_begun_again(empty_home: Path) -> None:
+    half_made = empty_home / "postgres.making-killed"
     half_made.mkdir(parents=True)
     (half_made / "PG_VERSION").write_text("18\n")
 
-    with embedded.start(home):
+    with embedded.start(empty_home):
         assert not half_made.exists()
 
 
 @pytest.mark.parametrize("version", ["16", None])
 def test_the_data_of_another_version_are_refused_and_left_alone(
-    home: Path, version: str | None
+    empty_home: Path, version: str | None
 ) -> None:
-    data = home / "postgres"
+    data = empty_home / "postgres"
     data.mkdir(parents=True)
     (data / "precious").touch()
     if version:
         (data / "PG_VERSION").write_text(f"{version}\n")
 
     with pytest.raises(embedded.OtherPostgresData, match=r"set APPORTION_HOME to another"):
-        embedded.start(home)
+        embedded.start(empty_home)
 
     assert (data / "precious").exists()
 
 
-def test_a_start_that_is_broken_off_leaves_no_server(home: Path) -> None:
+def test_a_start_that_is_broken_off_leaves_no_server(empty_home: Path) -> None:
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-        embedded.start(home, settings={"default_transaction_read_only": "on"})
+        embedded.start(empty_home, settings={"default_transaction_read_only": "on"})
 
-    assert server_pid(home) is None
+    assert server_pid(empty_home) is None
 
 
 def test_a_server_that_does_not_come_up_says_why(home: Path) -> None:
@@ -200,16 +219,16 @@ def test_a_server_that_does_not_come_up_says_why(home: Path) -> None:
         embedded.start(home, settings={"shared_buffers": "plenty"})
 
 
-def test_nobody_else_on_the_machine_can_connect(home: Path) -> None:
-    with embedded.start(home) as server, connect(server.url) as conn:
+def test_nobody_else_on_the_machine_can_connect(empty_home: Path) -> None:
+    with embedded.start(empty_home) as server, connect(server.url) as conn:
         assert conn.execute("SHOW listen_addresses").fetchone() == ("",)
         sockets = Path(str(make_url(server.url).query["host"]))
 
     assert stat.S_IMODE(sockets.stat().st_mode) == 0o700
 
 
-def test_a_home_too_deep_for_a_socket_has_it_elsewhere(home: Path) -> None:
-    deep = home.joinpath(*["a-directory-with-a-long-name"] * 5)
+def test_a_home_too_deep_for_a_socket_has_it_elsewhere(empty_home: Path) -> None:
+    deep = empty_home.joinpath(*["a-directory-with-a-long-name"] * 5)
 
     with embedded.start(deep) as server, connect(server.url):
         sockets = Path(str(make_url(server.url).query["host"]))
@@ -218,8 +237,8 @@ def test_a_home_too_deep_for_a_socket_has_it_elsewhere(home: Path) -> None:
     assert not sockets.exists()
 
 
-def test_a_home_may_have_any_name(home: Path) -> None:
-    with embedded.start(home / "Ann's data, and more") as server, connect(server.url) as conn:
+def test_a_home_may_have_any_name(empty_home: Path) -> None:
+    with embedded.start(empty_home / "Ann's data, and more") as server, connect(server.url) as conn:
         assert conn.execute("SELECT 1").fetchone() == (1,)
 
 
