@@ -69,11 +69,7 @@ CREATE TABLE decision (
         AND (offer_id IS NULL) = (reserved_nusd IS NULL)
     ),
     CONSTRAINT ck_decision_reduction CHECK (reduction IN ('none', 'light', 'strong')),
-    CONSTRAINT ck_decision_money CHECK (cost_nusd >= 0 AND reserved_nusd >= 0),
-    CONSTRAINT fk_decision_plan_id FOREIGN KEY(plan_id) REFERENCES plan (id),
-    CONSTRAINT fk_decision_job_id FOREIGN KEY(job_id) REFERENCES job (id),
-    CONSTRAINT fk_decision_offer_id FOREIGN KEY(offer_id) REFERENCES offer (id),
-    CONSTRAINT fk_decision_price_id FOREIGN KEY(price_id) REFERENCES price (id)
+    CONSTRAINT ck_decision_money CHECK (cost_nusd >= 0 AND reserved_nusd >= 0)
 );
 
 CREATE INDEX ix_decision_job ON decision (job_id);
@@ -138,9 +134,7 @@ CREATE TABLE attempt (
     CONSTRAINT ck_attempt_reduction CHECK (reduction IN ('none', 'light', 'strong')),
     CONSTRAINT ck_attempt_finished CHECK ((state = 'started') = (finished_at IS NULL)),
     CONSTRAINT ck_attempt_cost CHECK ((state IN ('succeeded', 'failed')) = (cost_nusd IS NOT NULL)),
-    CONSTRAINT ck_attempt_money CHECK (reserved_nusd >= 0 AND cost_nusd >= 0),
-    CONSTRAINT fk_attempt_offer_id FOREIGN KEY(offer_id) REFERENCES offer (id),
-    CONSTRAINT fk_attempt_price_id FOREIGN KEY(price_id) REFERENCES price (id)
+    CONSTRAINT ck_attempt_money CHECK (reserved_nusd >= 0 AND cost_nusd >= 0)
 ) PARTITION BY RANGE (started_at);
 
 CREATE INDEX ix_attempt_job ON attempt (job_id);

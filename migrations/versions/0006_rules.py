@@ -100,6 +100,7 @@ GRANT USAGE ON SCHEMA public TO apportion_app, apportion_finance;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO apportion_app;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO apportion_app;
 REVOKE UPDATE, DELETE, TRUNCATE ON ledger, evidence, decision, plan FROM apportion_app;
+REVOKE DELETE, TRUNCATE ON job, provider, offer, price FROM apportion_app;
 REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM apportion_app;
 REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 REVOKE EXECUTE ON FUNCTION ensure_partitions(integer) FROM PUBLIC;

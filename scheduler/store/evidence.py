@@ -46,8 +46,9 @@ def heads(conn: Connection) -> dict[str, tuple[int, bytes]]:
 
 def records(conn: Connection, *, stream: str) -> Iterator[tuple[Record, bytes]]:
     """The stream's records with their stored digests, in order; not all in memory at once."""
-    rows = conn.execution_options(yield_per=1_000).execute(
-        select(evidence).where(evidence.c.stream == stream).order_by(evidence.c.seq)
+    rows = conn.execute(
+        select(evidence).where(evidence.c.stream == stream).order_by(evidence.c.seq),
+        execution_options={"yield_per": 1_000},
     )
     for row in rows:
         yield (

@@ -71,7 +71,7 @@ def results(conn: Connection, wanted: Wanted) -> Iterator[ResultLine]:
     """
     if wanted.scope is not None:
         _check_scope(conn, wanted.scope)
-    rows = conn.execution_options(yield_per=ROWS_AT_ONCE).execute(_statement(wanted))
+    rows = conn.execute(_statement(wanted), execution_options={"yield_per": ROWS_AT_ONCE})
     return (ResultLine(**row._asdict()) for row in rows)
 
 

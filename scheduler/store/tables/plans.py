@@ -7,7 +7,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Double,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -81,10 +80,12 @@ plan = Table(
 
 
 class _DecisionColumns(TypedColumns):
-    plan_id = Column(BigInteger, ForeignKey("plan.id"), primary_key=True, autoincrement=False)
-    job_id = Column(BigInteger, ForeignKey("job.id"), primary_key=True, autoincrement=False)
-    offer_id: Named[int | None] = Column(ForeignKey("offer.id"))
-    price_id: Named[int | None] = Column(ForeignKey("price.id"))
+    # No foreign keys: four look-ups a row were half of what writing a plan cost, and neither jobs
+    # nor offers nor prices are ever deleted (the application's role may not delete offers).
+    plan_id = Column(BigInteger, primary_key=True, autoincrement=False)
+    job_id = Column(BigInteger, primary_key=True, autoincrement=False)
+    offer_id: Named[int | None] = Column(Integer)
+    price_id: Named[int | None] = Column(Integer)
     reduction: Named[str | None] = Column(Text)
     # Expected, and set aside.
     cost_nusd: Named[int | None] = Column(BigInteger)

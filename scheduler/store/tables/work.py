@@ -74,8 +74,9 @@ class _AttemptColumns(TypedColumns):
     # The parcel's attempt number under which the call was made: the fence.
     fence: Named[int]
     ordinal = Column(SmallInteger, nullable=False)
-    offer_id: Named[int] = Column(ForeignKey("offer.id"))
-    price_id: Named[int] = Column(ForeignKey("price.id"))
+    # No foreign keys, as in `decision`.
+    offer_id: Named[int]
+    price_id: Named[int]
     reduction = Column(Text, nullable=False)
     prompt = Column(Text, nullable=False)
     state = Column(Text, nullable=False, server_default=AttemptState.STARTED)
