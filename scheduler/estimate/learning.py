@@ -36,6 +36,7 @@ TUNING_DOCUMENTS: Final = 4_000
 MOST_DOCUMENTS: Final = 40_000
 LIKENESS_GROUPS: Final = 10
 SHIFT_BIN: Final = 25
+LEAST_GROUPS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,13 +259,15 @@ def _tuned(material: _Material, seed: int) -> _Tuned:
     _, penalty, mixing, held, trial = best
     mix = _mixing(grid, held.said, mixing)
     tried = trial
-    if material.groups is None:
+    if not _has_groups(material):
         likeness = likeness_groups(
             grid.columns[:, :], groups=min(LIKENESS_GROUPS, len(grid.columns) // 10), seed=seed
         )
         apart = group_folds(likeness.tolist(), folds=FOLDS, seed=seed)
         unlike = _trial(grid, material, apart, likeness, _held_back(grid, apart, penalty), mixing)
-        tried = trial.joined(unlike)
+        # Groups too few to hold back say that what comes is unlike, and not how: then only
+        # what holds across likenesses is trusted.
+        tried = trial.joined(unlike) if material.groups is None else unlike
     trust = trust_curve(tried)
     share = np.interp(trial.novelty, trust[:, 0], trust[:, 1])[:, None]
     return _Tuned(
@@ -277,10 +280,15 @@ def _tuned(material: _Material, seed: int) -> _Tuned:
     )
 
 
+def _has_groups(material: _Material) -> bool:
+    """Whether there are groups enough to hold some back."""
+    return material.groups is not None and len(set(material.groups)) >= LEAST_GROUPS
+
+
 def _folds(material: _Material, seed: int) -> tuple[Places, Places]:
     """Which fold each document is held back in, and which documents stand or fall together."""
     count = len(material.features)
-    if material.groups is None or len(set(material.groups)) < 2:
+    if material.groups is None or not _has_groups(material):
         return random_folds(count, folds=FOLDS, seed=seed), np.arange(count)
     _, cluster = np.unique([str(group) for group in material.groups], return_inverse=True)
     return group_folds(material.groups, folds=FOLDS, seed=seed), cluster.astype(np.int64)
@@ -323,7 +331,7 @@ def _trial(
         plain[mine] = logit(rest.rates())
         full[mine] = _centred(rest, held.said[~mine] @ mix) + held.said[mine] @ mix
         familiar = Familiar.of(material.features[~mine])
-        novelty[mine] = familiar.novelty(familiar.scaled(material.features[mine]))
+        novelty[mine] = familiar.novelty(material.features[mine])
     return Trial(
         plain=plain,
         full=full,

@@ -38,7 +38,8 @@ class Familiar:
         spread = features[:, -len(STRUCTURAL) :].std(0, dtype=np.float64) + LEAST_SPREAD
         scale[-len(STRUCTURAL) :] = spread / STRUCTURAL_WEIGHT
         bare = Familiar(centre=centre, scale=scale, whitening=np.eye(1, dtype=np.float32))
-        folded = bare._folded(bare.scaled(features)).astype(np.float64)
+        away = bare._folded(features - centre) / bare._folded_scale()
+        folded = away.astype(np.float64)
         bend = folded.T @ folded / max(1, len(folded))
         bend += np.eye(len(bend)) * (0.1 * np.trace(bend) / len(bend) + 1e-9)
         whitening = np.linalg.inv(np.linalg.cholesky(bend)).T / np.sqrt(len(bend))
@@ -48,16 +49,25 @@ class Familiar:
         """(n, f) float32: centred, and of comparable size."""
         return np.asarray((features - self.centre) / self.scale, np.float32)
 
-    def novelty(self, scaled: Singles) -> Singles:
-        """(n,) squared distance of *scaled* documents, about 1 for those learned from."""
-        away = self._folded(scaled) @ self.whitening
+    def novelty(self, features: NDArray[Any]) -> Singles:
+        """(n,) squared distance from the documents learned from, about 1 for those."""
+        away = (self._folded(features) - self._folded(self.centre[None, :])) / self._folded_scale()
+        away = np.asarray(away, np.float32) @ self.whitening
         return np.asarray(np.einsum("ij,ij->i", away, away), np.float32)
 
-    def _folded(self, scaled: Singles) -> Singles:
-        projected = scaled[:, : -len(STRUCTURAL)]
+    def said(self, features: Singles, heads: Singles) -> Singles:
+        """(n, m) `scaled(features) @ heads`, without a scaled copy of the features."""
+        eased = heads / self.scale[:, None]
+        return np.asarray(features @ eased - self.centre @ eased, np.float32)
+
+    def _folded(self, features: NDArray[Any]) -> NDArray[Any]:
+        projected = features[:, : -len(STRUCTURAL)]
         folds = projected.shape[1] // FOLDED
-        folded = projected.reshape(len(scaled), FOLDED, folds).sum(2)
-        return np.hstack([folded, scaled[:, -len(STRUCTURAL) :]])
+        folded = projected.reshape(len(features), folds, FOLDED).sum(1, dtype=np.float32)
+        return np.hstack([folded, features[:, -len(STRUCTURAL) :]])
+
+    def _folded_scale(self) -> Singles:
+        return np.concatenate([np.ones(FOLDED, np.float32), self.scale[-len(STRUCTURAL) :]])
 
     def arrays(self) -> tuple[Singles, ...]:
         """The arrays, in the order of the fields."""

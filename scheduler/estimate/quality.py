@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from statistics import NormalDist
 from typing import Any, Final
@@ -25,8 +27,8 @@ PRIOR_WEIGHT: Final = 8.0
 NO_PRIOR: Final = 0.7
 """The prior of an offer of which the catalog says nothing."""
 SAFE_LEVEL: Final = 0.9
-CHUNK: Final = 32_768
-"""Documents scaled at a time, so that a million of them need no second copy."""
+CHUNK: Final = 4_096
+"""Documents worked on at a time by one thread, so that they stay in its cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,21 +134,18 @@ class Predictor:
         safe = NormalDist().inv_cdf(level)
         model = self.tasks.get(task)
         shift = model.shift if model else 0.0
-        for start in range(0, len(features), CHUNK):
-            here = slice(start, start + CHUNK)
+        plain, lift = asked.plain.astype(np.float32), (asked.full - asked.plain).astype(np.float32)
+        base = (1 / asked.certainty + shift**2).astype(np.float32)
+        unsure = asked.unsure.astype(np.float32)
+
+        def work(here: slice) -> None:
             words, trust, novelty = _words(model, features[here], asked.heads)
             squashed(
-                words,
-                trust,
-                novelty,
-                asked.plain.astype(np.float32),
-                (asked.full - asked.plain).astype(np.float32),
-                (1 / asked.certainty + shift**2).astype(np.float32),
-                asked.unsure.astype(np.float32),
-                np.float32(safe),
-                mean[here],
-                lower[here],
-            )
+                words, trust, novelty, plain, lift, base, unsure,
+                np.float32(safe), mean[here], lower[here],
+            )  # fmt: skip
+
+        _in_chunks(len(features), work)
         return Quality(mean=mean, lower=lower)
 
     def factors(
@@ -159,17 +158,18 @@ class Predictor:
     ) -> Factors:
         """Quality's logit as a product of one row per document and one column per offer."""
         asked = self._asked(task, offers, np.asarray(priors, np.float64), features.shape[1])
-        left = np.ones((len(features), len(offers) + 2), np.float32)
         model = self.tasks.get(task)
         # The heads' own span is no wider than the offers: an orthogonal basis of it is enough.
-        basis, triangle = np.linalg.qr(np.atleast_2d(asked.heads.astype(np.float64)))
+        basis, triangle = np.linalg.qr(asked.heads.astype(np.float64))
         rank = basis.shape[1]
         left = np.ones((len(features), rank + 2), np.float32)
-        for start in range(0, len(features), CHUNK):
-            here = slice(start, start + CHUNK)
+
+        def work(here: slice) -> None:
             words, trust, _ = _words(model, features[here], basis.astype(np.float32))
             left[here, 1] = trust
             left[here, 2:] = words * trust[:, None]
+
+        _in_chunks(len(features), work)
         right = np.vstack([asked.plain, asked.full - asked.plain, triangle])
         return Factors(left=left, right=right.astype(np.float32))
 
@@ -178,7 +178,7 @@ class Predictor:
         model = self.tasks.get(task)
         if model is None:
             return np.full(len(features), np.inf, np.float32)
-        return model.familiar.novelty(model.familiar.scaled(features))
+        return model.familiar.novelty(features)
 
     def _asked(self, task: str, offers: Sequence[str], priors: Floats, width: int) -> _Asked:
         """The task's model for *offers*, with the catalog's priors mixed in."""
@@ -286,6 +286,19 @@ def _words(
     if model is None:
         none = np.zeros(len(features), np.float32)
         return np.zeros((len(features), heads.shape[1]), np.float32), none, none
-    scaled = model.familiar.scaled(features)
-    novelty = model.familiar.novelty(scaled)
-    return scaled @ heads, model.trusted(novelty).astype(np.float32), novelty
+    singles = np.asarray(features, np.float32)
+    novelty = model.familiar.novelty(singles)
+    words = model.familiar.said(singles, heads)
+    return words, model.trusted(novelty).astype(np.float32), novelty
+
+
+def _in_chunks(count: int, work: Callable[[slice], None]) -> None:
+    """Do *work* on every chunk of *count* documents, on all cores this process may use."""
+    chunks = [slice(start, start + CHUNK) for start in range(0, count, CHUNK)]
+    if len(chunks) < 2:
+        for chunk in chunks:
+            work(chunk)
+        return
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+        # `list` so that an error in a thread is raised here.
+        list(threads.map(work, chunks))

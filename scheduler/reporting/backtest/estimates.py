@@ -59,6 +59,8 @@ class Learned:
         rates: (m,) each model's mean on the training items.
         held_back: predictions for training items by what the others taught, where there were
             enough of them.
+        caution: what spending as much as the dearest model everywhere must at least bring in
+            quality; differences below it may be luck.
         target_usd: cost per item at which held-back plans were as good as the best single
             model; NaN where they never were.
     """
@@ -68,6 +70,7 @@ class Learned:
     share: float
     rates: Floats
     held_back: HeldBack | None
+    caution: float
     target_usd: float
     models: tuple[str, ...]
 
@@ -104,15 +107,17 @@ def learn(data: Outcomes, described: Described, split: Split, *, seed: int) -> L
     )
     costs = fitted_costs(described.stats[train], cost_usd, seed=seed)
     held = tried.get(TASK)
+    caution = _caution(score)
     share, target_usd = 0.0, np.nan
     if held is not None:
-        share, target_usd = _chosen(data, described, train, costs, held, seed)
+        share, target_usd = _chosen(data, described, train, costs, held, caution, seed)
     return Learned(
         predictor=predictor,
         costs=costs,
         share=share,
         rates=_rates(score),
         held_back=held,
+        caution=caution,
         target_usd=target_usd,
         models=data.models,
     )
@@ -125,12 +130,30 @@ def _rates(score: Floats) -> Floats:
     return np.asarray((np.where(known, score, 0).sum(0) + middle) / (known.sum(0) + 1))
 
 
+def _caution(score: Floats) -> float:
+    """Standard error of the difference between the best model's mean and another's.
+
+    The median over the others: by so much the best may be best by luck alone.
+    """
+    known = ~np.isnan(score)
+    means = np.where(known, score, 0).sum(0) / np.maximum(known.sum(0), 1)
+    best = int(np.where(known.any(0), means, -1).argmax())
+    errors = []
+    for other in range(score.shape[1]):
+        both = known[:, best] & known[:, other]
+        if other != best and both.sum() > 1:
+            off = score[both, best] - score[both, other]
+            errors.append(float(off.std(ddof=1) / np.sqrt(len(off))))
+    return float(np.median(errors)) if errors else 0.0
+
+
 def _chosen(
     data: Outcomes,
     described: Described,
     train: NDArray[np.int64],
     costs: CostModel,
     held: HeldBack,
+    caution: float,
     seed: int,
 ) -> tuple[float, float]:
     """The share that did best on held-back plans, and the cost at which they reach the best.
@@ -149,7 +172,7 @@ def _chosen(
     for share in SHARES:
         said = share * held.quality + (1 - share) * held.plain
         quality = np.where(columns >= 0, said[:, columns], np.nan)
-        plans = sweep(quality, expected, budgets_usd=budgets, seed=seed)
+        plans = sweep(quality, expected, budgets_usd=budgets, caution=caution, seed=seed)
         off = np.full((len(plans), len(items)), np.nan)
         for at, choice in enumerate(plans):
             got = realised(choice, score, cost_usd)

@@ -14,19 +14,27 @@ Floats = NDArray[np.float64]
 Choice = NDArray[np.int32]
 
 TIME_LIMIT_S = 20.0
+LEAST_WORTH = 1e-4
+"""Any answer is worth more than none."""
 GAP = 1e-3
 """Predictions are not exact enough for a proof beyond this to be worth its seconds."""
 
 
-def planned(quality: Floats, cost_usd: Floats, *, budget_usd: float, seed: int) -> Choice:
+def planned(
+    quality: Floats, cost_usd: Floats, *, budget_usd: float, seed: int, caution: float = 0.0
+) -> Choice:
     """(n,) the model for each item that makes the most of *budget_usd*; -1: deferred.
 
     Args:
         quality, cost_usd: (n, m) as expected; NaN costs bar a model for an item.
+        caution: quality that spending as much as the dearest model everywhere must bring at
+            least; money is left over rather than spent on differences that may be luck.
     """
     barred = ~np.isfinite(cost_usd) | ~np.isfinite(quality)
+    dearest = np.nanmean(np.where(barred, np.nan, cost_usd), 0) if caution else np.ones(1)
+    worth = quality - caution * cost_usd / max(float(np.nanmax(dearest)), 1e-12)
     problem = Problem(
-        values=np.where(barred, 0.0, quality).astype(np.float32),
+        values=np.where(barred, 0.0, np.maximum(worth, LEAST_WORTH)).astype(np.float32),
         measures={COST: nusd(np.where(barred, 0.0, cost_usd))},
         eligible=~barred,
         rows=(Row(name="budget", measure=COST, limit=int(budget_usd * NUSD_PER_USD)),),
@@ -53,7 +61,15 @@ def geometric_budgets(cost_usd: Floats, *, points: int) -> tuple[float, ...]:
 
 
 def sweep(
-    quality: Floats, cost_usd: Floats, *, budgets_usd: Sequence[float], seed: int
+    quality: Floats,
+    cost_usd: Floats,
+    *,
+    budgets_usd: Sequence[float],
+    seed: int,
+    caution: float = 0.0,
 ) -> list[Choice]:
     """The plan at each of *budgets_usd*."""
-    return [planned(quality, cost_usd, budget_usd=budget, seed=seed) for budget in budgets_usd]
+    return [
+        planned(quality, cost_usd, budget_usd=budget, seed=seed, caution=caution)
+        for budget in budgets_usd
+    ]

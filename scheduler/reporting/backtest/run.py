@@ -100,7 +100,7 @@ def _seed_plans(
     # A model without a single outcome to learn from is not offered.
     expected[:, ~data.known()[split.train].any(0)] = np.nan
     budgets = settings.budgets_usd or geometric_budgets(expected, points=POINTS)
-    plans = sweep(quality, expected, budgets_usd=budgets, seed=seed)
+    plans = sweep(quality, expected, budgets_usd=budgets, caution=learned.caution, seed=seed)
     escalations: Sequence[Escalated] = ()
     if settings.escalate:
         escalations = _escalations(

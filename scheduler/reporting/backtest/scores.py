@@ -10,6 +10,7 @@ Floats = NDArray[np.float64]
 Choice = NDArray[np.int32]
 
 CALIBRATION_BINS: Final = 10
+LEAST_GROUPS: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +144,12 @@ def against_mixture(
 
 
 def mean_error(values: Floats, groups: NDArray[np.int64] | None, known: NDArray[np.bool_]) -> float:
-    """Standard error of the mean of *values*, which are those items that are *known*."""
+    """Standard error of the mean of *values*, which are those items that are *known*.
+
+    Over groups, unless these are so few that their spread says nothing.
+    """
     off = values - values.mean()
-    if groups is not None:
+    if groups is not None and len(np.unique(groups[known])) >= LEAST_GROUPS:
         _, at = np.unique(groups[known], return_inverse=True)
         off = np.bincount(at, weights=off)
     count = len(off)
