@@ -15,7 +15,7 @@ from scheduler.optimise.dual import Dual, Point
 from scheduler.optimise.kernels import Floats, Indices, Wholes
 from scheduler.optimise.unclear import Unclear, cheap_moves, runs, shifts_of, unclear_jobs
 
-NODES_MOST = 300_000
+NODES_MOST = 150_000
 MOVES_MOST = 250
 EXACT = 2.0**52
 

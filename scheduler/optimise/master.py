@@ -46,8 +46,9 @@ def solve_master(
     scales = unclear.scales
     shifts = shifts_of(unclear, job, option) / scales
     # Numbers near one keep the simplex method's tolerances meaningful.
-    unit = max(float(np.abs(shifts).max(initial=0.0)), 1e-300)
-    money = max(float(losses.max(initial=0.0)), 1e-300)
+    unit = float(np.abs(shifts).max(initial=0.0)) or 1.0
+    money = max(float(losses.max(initial=0.0)), float((trusted * scales).max(initial=0.0)) * unit)
+    money = money or 1.0
     solver = pywraplp.Solver.CreateSolver("GLOP")
     rows = _rows(
         solver,

@@ -11,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from scheduler.optimise.dual import Dual, Point
-from scheduler.optimise.kernels import Floats, Indices
+from scheduler.optimise.kernels import Floats, Indices, Wholes
 from scheduler.optimise.master import solve_master
-from scheduler.optimise.unclear import cheap_moves, unclear_jobs
+from scheduler.optimise.unclear import Unclear, cheap_moves, shifts_of, unclear_jobs
 
 ROUNDS = 12
 MOVES_MOST = 600
@@ -40,7 +40,7 @@ def refine(
         if not timely():
             break
         unclear = unclear_jobs(dual, best, scales=scales, count=UNCLEAR_MOST)
-        job, option, losses = cheap_moves(unclear, min(count, MOVES_MOST))
+        job, option, losses = useful_moves(unclear, min(count, MOVES_MOST))
         program = solve_master(unclear, best, job, option, losses, trusted)
         choice = unclear.plan(best.priced.choice, program.rounded(unclear, job, option))
         if program.promised <= enough * size:
@@ -56,3 +56,16 @@ def refine(
             trusted = trusted * 0.3
             count *= 2
     return best, choice
+
+
+def useful_moves(unclear: Unclear, count: int) -> tuple[Wholes, Wholes, Floats]:
+    """The *count* moves that lose least among those that change some row's sum.
+
+    Where options are alike, most moves lose nothing and do nothing.
+    """
+    job, option, losses = cheap_moves(unclear, 8 * count)
+    changing = np.flatnonzero(shifts_of(unclear, job, option).any(axis=1))
+    if len(changing) > count:
+        kept = np.argsort(losses[changing], kind="stable")[:count]
+        changing = np.sort(changing[kept])
+    return job[changing], option[changing], losses[changing]

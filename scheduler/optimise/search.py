@@ -22,7 +22,7 @@ ENOUGH, ENOUGH_IN_FEW = 5e-6, 1e-9
 
 FEW_JOBS = 5000
 
-ROUNDS = 4
+ROUNDS = 3
 UNCLEAR_MOST = 20_000
 EXACT_S = 2.0
 """What CP-SAT may take, in its own deterministic seconds."""

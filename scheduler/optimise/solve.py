@@ -14,7 +14,7 @@ def solve(
     *,
     seed: int,
     time_limit_s: float,
-    gap: float = 1e-3,
+    gap: float = 2e-3,
     alternatives: int = 0,
     threads: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
