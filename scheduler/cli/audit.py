@@ -133,13 +133,13 @@ def _print(audit: Audit, *, seconds: float | None, as_json: bool) -> None:
                 "is_intact": not audit.findings,
                 "streams": audit.streams,
                 "records": audit.records,
-                "checks": audit.checks,
+                "checks": list(audit.seconds),
                 "findings": audit.findings,
                 "seconds": seconds,
             }
         )
         return
-    for check in audit.checks:
+    for check in audit.seconds:
         wrong = [finding for finding in audit.findings if finding.check == check]
         click.echo(f"{'FAULT' if wrong else 'ok':>5}  {check}")
         for finding in wrong:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import groupby, islice
 from operator import itemgetter
+from time import monotonic
 
 import orjson
 from sqlalchemy import Connection
@@ -20,7 +21,7 @@ from scheduler.store.audit_read import (
     all_records,
     all_results,
     digest_at,
-    empty_plans,
+    plan_digests,
 )
 from scheduler.store.evidence import heads
 from scheduler.store.reports import budget_standings
@@ -57,11 +58,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """What an audit went through, and what it found."""
+    """What an audit went through, how long each check took, and what it found."""
 
     streams: int
     records: int
-    checks: tuple[str, ...]
+    seconds: dict[str, float]
     findings: tuple[Finding, ...]
 
 
@@ -75,11 +76,16 @@ def verify(conn: Connection, *, checkpoint: Checkpoint | None = None) -> Audit:
     checks[RESULTS] = _results(conn)
     checks[BUDGETS] = _budgets(conn)
     checks |= {name: _books(conn, name) for name in BOOKS}
-    findings = [finding for found in checks.values() for finding in islice(found, FINDINGS_MAX)]
+    findings: list[Finding] = []
+    seconds: dict[str, float] = {}
+    for name, found in checks.items():
+        started = monotonic()
+        findings += islice(found, FINDINGS_MAX)
+        seconds[name] = round(monotonic() - started, 3)
     return Audit(
         streams=count.streams,
         records=count.records,
-        checks=tuple(checks),
+        seconds=seconds,
         findings=tuple(findings),
     )
 
@@ -101,10 +107,11 @@ def _checkpoint(conn: Connection, checkpoint: Checkpoint) -> Iterator[Finding]:
 
 
 def _decisions(conn: Connection) -> Iterator[Finding]:
-    for (plan_id, digest), decisions in groupby(all_decisions(conn), key=itemgetter(0, 1)):
-        if decisions_digest(row for _, _, row in decisions) != digest:
+    unseen = plan_digests(conn)
+    for plan_id, decisions in groupby(all_decisions(conn), key=itemgetter(0)):
+        if decisions_digest(row for _, row in decisions) != unseen.pop(plan_id, None):
             yield Finding(check=DECISIONS, where=f"plan {plan_id}", what=ALTERED_DECISIONS)
-    for plan_id, digest in empty_plans(conn):
+    for plan_id, digest in unseen.items():
         if digest != decisions_digest([]):
             yield Finding(check=DECISIONS, where=f"plan {plan_id}", what=ALTERED_DECISIONS)
 

@@ -10,15 +10,19 @@ GENESIS = b"\0" * 32
 """The digest before the first record of every stream."""
 
 
+# Made once: `json.dumps` with settings of its own makes an encoder for every call.
+_spell = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
+
+
 def canonical(body: Any) -> str:
     """*body* as JSON with one spelling: sorted keys, no spaces, no NaN.
 
     Raises:
         ValueError: a number is not finite, and so has no JSON.
     """
-    return json.dumps(
-        body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return _spell(body)
 
 
 def digest(*parts: bytes) -> bytes:

@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, text
+import orjson
+from psycopg.types.json import set_json_loads
+from sqlalchemy import Connection, select, text
 
 from scheduler.domain.decision import COLUMNS, DecisionRow
 from scheduler.domain.evidence import Record, canonical
 from scheduler.store.bulk import driver
+from scheduler.store.tables.plans import plan
 
 ROWS_AT_ONCE = 5_000
 _RECORDS = "SELECT stream, seq, at, kind, body, digest FROM evidence ORDER BY stream, seq, at"
@@ -29,35 +32,32 @@ def digest_at(conn: Connection, *, stream: str, seq: int) -> bytes | None:
 
 
 _ALTERNATIVES = COLUMNS.index("alternatives")
-_DECIDED = ", ".join(f"decision.{name}" for name in COLUMNS)
 _DECISIONS = f"""
-    SELECT plan_id, plan.decisions_digest, {_DECIDED}
-    FROM decision JOIN plan ON plan.id = decision.plan_id ORDER BY plan_id, job_id
+    SELECT plan_id, {", ".join(COLUMNS)} FROM decision ORDER BY plan_id, job_id
 """  # noqa: S608 - names of ours
-_EMPTY = text("""
-    SELECT id, decisions_digest FROM plan
-    WHERE NOT EXISTS (SELECT FROM decision WHERE plan_id = plan.id) ORDER BY id
-""")
 _DIGEST = text("SELECT digest FROM evidence WHERE stream = :stream AND seq = :seq")
 
 
-def all_decisions(conn: Connection) -> Iterator[tuple[int, bytes, DecisionRow]]:
-    """Every decision with its plan's id and stored digest, by plan and job."""
+def all_decisions(conn: Connection) -> Iterator[tuple[int, DecisionRow]]:
+    """Every decision with its plan's id, by plan and job."""
     with driver(conn).cursor(name="audit", binary=True) as cursor:
+        set_json_loads(orjson.loads, cursor)
         cursor.itersize = ROWS_AT_ONCE
-        for plan_id, digest, *values in cursor.execute(_DECISIONS):
+        for plan_id, *values in cursor.execute(_DECISIONS):
             values[_ALTERNATIVES] = canonical(values[_ALTERNATIVES])
-            yield plan_id, digest, values
+            yield plan_id, values
 
 
-def empty_plans(conn: Connection) -> list[tuple[int, bytes]]:
-    """Plans without a decision, with the digest that is stored of none."""
-    return [(row.id, bytes(row.decisions_digest)) for row in conn.execute(_EMPTY)]
+def plan_digests(conn: Connection) -> dict[int, bytes]:
+    """The stored digest of every plan's decisions."""
+    rows = conn.execute(select(plan.c.id, plan.c.decisions_digest).order_by(plan.c.id))
+    return {row.id: bytes(row.decisions_digest) for row in rows}
 
 
 def all_results(conn: Connection) -> Iterator[tuple[int, object, str | None, bytes]]:
     """Every result: its job's id, output, reason and stored digest."""
     with driver(conn).cursor(name="audit", binary=True) as cursor:
+        set_json_loads(orjson.loads, cursor)
         cursor.itersize = ROWS_AT_ONCE
         yield from cursor.execute("SELECT job_id, output, reason, digest FROM result")
 
