@@ -3,6 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+BENCHMARKS ?= features predict solve planning audit intake dispatch end_to_end
 
 .PHONY: demo test lint java bench clean
 
@@ -21,8 +22,9 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/dev.stamp
-	$(BIN)/python -m benchmarks
+# One JSON line each, and its baselines in the same run.
+bench: $(VENV)/dev.stamp java
+	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
 	rm -rf $(VENV) .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build *.egg-info
