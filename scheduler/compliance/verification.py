@@ -41,8 +41,7 @@ class AuditFailed(Broken):
 
     def __init__(self, *, findings: int) -> None:
         super().__init__(
-            f"the audit found {findings} faults; keep the database as it is, and compare it"
-            " with a backup"
+            f"faults found: {findings}; keep the database as it is, and compare it with a backup"
         )
         self.findings = findings
 
