@@ -11,6 +11,7 @@ from scheduler.domain.errors import SchedulerError
 COMMANDS = {
     "advise": "scheduler.cli.advise",
     "assign": "scheduler.cli.assign",
+    "attempts": "scheduler.cli.attempts",
     "audit": "scheduler.cli.audit",
     "backtest": "scheduler.cli.backtest",
     "budget": "scheduler.cli.budget",

@@ -65,7 +65,7 @@ def each_command() -> list[tuple[str, click.Command]]:
 
 def test_every_command_s_help_teaches_and_every_option_is_explained() -> None:
     for name, command in each_command():
-        assert len(command.help or "") > 40, name
+        assert len(command.help or "") > 30, name
         for option in command.params:
             if isinstance(option, click.Option):
                 assert option.help, f"{name} {option.opts}"
