@@ -101,6 +101,14 @@ class Columns:
         self.measures = measures_named(problem)
         self.own_prices = own_prices(problem, self.measures)
         self.weights, self.offsets = weights_and_offsets(problem)
+        self._tariffs = {
+            name: (
+                given.rates.astype(np.float64),
+                np.zeros(self.m) if given.base is None else given.base.astype(np.float64),
+            )
+            for name, given in problem.measures.items()
+            if isinstance(given, Tariff)
+        }
         self.most_value = most_value(problem)
         self.threads = threads or len(os.sched_getaffinity(0))
         self.chunk_jobs = max(1, min(self.n, CELLS_PER_CHUNK // self.m))
@@ -316,8 +324,8 @@ class Columns:
         jobs = len(self.groups[here])
         amounts = room.room(measure, jobs)
         if isinstance(given, Tariff):
-            base = np.zeros(self.m, np.int64) if given.base is None else given.base
-            kernels.levy(given.counts[here], given.rates, base, given.divisor, amounts)
+            rates, base = self._tariffs[name]
+            kernels.levy(given.counts[here], rates, base, float(given.divisor), amounts)
         elif given is not None:
             amounts[:] = given[here] if len(given) == self.n and self.n > 1 else given
         elif name == QUALITY:

@@ -46,33 +46,50 @@ def extremes(amounts: Amounts) -> tuple[np.int64, np.int64]:
 @compiled
 def multiply(features: Singles, heads: Singles, values: Singles) -> None:
     """Fill *values* with features . heads, each sum in the features' order."""
+    count = features.shape[1]
+    whole = count - count % 4
     for i in range(features.shape[0]):
         for o in range(heads.shape[1]):
             values[i, o] = np.float32(0.0)
-        for f in range(features.shape[1]):
-            feature = features[i, f]
+        # Four at a time, so that a sum is fetched and stored once for four products.
+        for f in range(0, whole, 4):
+            a, b = features[i, f], features[i, f + 1]
+            c, d = features[i, f + 2], features[i, f + 3]
             for o in range(heads.shape[1]):
-                values[i, o] += feature * heads[f, o]
+                total = values[i, o] + a * heads[f, o]
+                total = total + b * heads[f + 1, o]
+                total = total + c * heads[f + 2, o]
+                values[i, o] = total + d * heads[f + 3, o]
+        for f in range(whole, count):
+            a = features[i, f]
+            for o in range(heads.shape[1]):
+                values[i, o] += a * heads[f, o]
 
 
 @compiled
-def levy(counts: Amounts, rates: Wholes, base: Wholes, divisor: int, amounts: Wholes) -> None:
-    """Fill *amounts* with a tariff's: ceil((base + counts . rates) / divisor)."""
+def levy(counts: Amounts, rates: Floats, base: Floats, divisor: float, amounts: Wholes) -> None:
+    """Fill *amounts* with a tariff's: ceil((base + counts . rates) / divisor).
+
+    All are whole numbers below 2**53, which float64 holds, multiplies and adds exactly.
+    """
     reciprocal = 1.0 / divisor
+    options = rates.shape[1]
+    sums = np.empty(options)
     for i in range(counts.shape[0]):
-        for o in range(rates.shape[1]):
-            amounts[i, o] = base[o]
+        for o in range(options):
+            sums[o] = base[o]
         for k in range(counts.shape[1]):
-            count = np.int64(counts[i, k])
-            for o in range(rates.shape[1]):
-                amounts[i, o] += count * rates[k, o]
-        if divisor != 1:
-            for o in range(rates.shape[1]):
-                # A division of integers does not vectorise.  The product is off by one at
-                # most while amounts stay below 2**53, and the next line mends that.
-                whole = np.int64(np.float64(amounts[i, o]) * reciprocal)
-                rest = amounts[i, o] - whole * divisor
-                amounts[i, o] = whole + (rest > 0) - (rest <= -divisor) + (rest > divisor)
+            count = np.float64(counts[i, k])
+            for o in range(options):
+                sums[o] += count * rates[k, o]
+        for o in range(options):
+            # The product may be off by one either way; what is left over tells.
+            whole = np.floor(sums[o] * reciprocal)
+            rest = sums[o] - whole * divisor
+            up = 1.0 if rest > 0.0 else 0.0
+            more = 1.0 if rest > divisor else 0.0
+            less = 1.0 if rest <= -divisor else 0.0
+            amounts[i, o] = np.int64(whole + up + more - less)
 
 
 @compiled
