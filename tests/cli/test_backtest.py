@@ -28,8 +28,8 @@ def made(count: int = 160, *, seed: int = 0) -> Outcomes:
     """Easy items that all models can do, and hard ones that only the dear one can."""
     rng = np.random.default_rng(seed)
     hard = np.arange(count) % 2 == 1
-    chance = np.stack([np.where(hard, 0.15, 0.95), np.full(count, 0.95),
-                       np.where(hard, 0.5, 0.95)], 1)  # fmt: skip
+    chance = np.stack([np.where(hard, 0.15, 0.97), np.full(count, 0.9),
+                       np.where(hard, 0.5, 0.97)], 1)  # fmt: skip
     truth = np.array(["yes", "no"])[rng.integers(0, 2, count)]
     score = (rng.random((count, 3)) < chance).astype(float)
     wrong = np.where(truth == "yes", "no", "yes")

@@ -7,8 +7,9 @@ from html import escape
 from typing import Final
 
 WIDTH: Final = 720
-HEIGHT: Final = 400
-LEFT, RIGHT, TOP, BOTTOM = 62, 18, 16, 50
+HEIGHT: Final = 440
+LEFT, RIGHT, TOP, BOTTOM = 62, 18, 16, 96
+LEGEND_COLUMNS: Final = 3
 TICKS_MOST: Final = 6
 
 
@@ -136,7 +137,7 @@ def _axes(frame: _Frame, x_label: str, y_label: str) -> list[str]:
         parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 18}" '
                      f'text-anchor="middle">{_number(tick)}</text>')  # fmt: skip
     middle_x, middle_y = (LEFT + WIDTH - RIGHT) / 2, (TOP + bottom) / 2
-    parts.append(f'<text class="axis" x="{middle_x}" y="{HEIGHT - 10}" '
+    parts.append(f'<text class="axis" x="{middle_x}" y="{bottom + 38}" '
                  f'text-anchor="middle">{escape(x_label)}</text>')  # fmt: skip
     parts.append(f'<text class="axis" transform="translate(15 {middle_y}) rotate(-90)" '
                  f'text-anchor="middle">{escape(y_label)}</text>')  # fmt: skip
@@ -171,12 +172,17 @@ def _drawn(series: Series, frame: _Frame) -> list[str]:
 
 
 def _legend(series: Sequence[Series]) -> list[str]:
+    """Below the axes, where no point can be under it."""
     parts = []
+    room = (WIDTH - LEFT - RIGHT) / LEGEND_COLUMNS
     for at, one in enumerate(series):
-        y = HEIGHT - BOTTOM - 14 - 18 * (len(series) - 1 - at)
-        x = WIDTH - RIGHT - 236
-        dash = ' stroke-dasharray="6 4"' if one.dashed else ""
-        parts.append(f'<line x1="{x}" x2="{x + 22}" y1="{y - 4}" y2="{y - 4}" '
-                     f'stroke="{one.color}" stroke-width="3"{dash}/>')  # fmt: skip
-        parts.append(f'<text class="tick" x="{x + 30}" y="{y}">{escape(one.label)}</text>')
+        x = LEFT + room * (at % LEGEND_COLUMNS)
+        y = HEIGHT - BOTTOM + 64 + 20 * (at // LEGEND_COLUMNS)
+        if one.line:
+            dash = ' stroke-dasharray="6 4"' if one.dashed else ""
+            parts.append(f'<line x1="{x:.0f}" x2="{x + 22:.0f}" y1="{y - 4}" y2="{y - 4}" '
+                         f'stroke="{one.color}" stroke-width="3"{dash}/>')  # fmt: skip
+        else:
+            parts.append(f'<circle cx="{x + 11:.0f}" cy="{y - 4}" r="4" fill="{one.color}"/>')
+        parts.append(f'<text class="tick" x="{x + 29:.0f}" y="{y}">{escape(one.label)}</text>')
     return parts

@@ -62,7 +62,7 @@ def frontier_chart(seed: SeedSummary) -> str:
     lines = [line for line in seed.lines if line.scored]
     series = [
         Series(
-            label="with the true outcomes (unreachable)",
+            label="with the true outcomes",
             points=[(line.budget_usd, line.oracle) for line in lines if line.oracle is not None],
             color=GREY,
             dashed=True,

@@ -17,7 +17,8 @@ TIME_LIMIT_S = 20.0
 LEAST_WORTH = 1e-4
 """Any answer is worth more than none."""
 GAP = 1e-3
-"""Predictions are not exact enough for a proof beyond this to be worth its seconds."""
+"""Predictions are not exact enough for a proof beyond this, or beyond one item's worth, to
+be worth its seconds."""
 
 
 def planned(
@@ -39,7 +40,9 @@ def planned(
         eligible=~barred,
         rows=(Row(name="budget", measure=COST, limit=int(budget_usd * NUSD_PER_USD)),),
     )
-    return solve(problem, seed=seed, time_limit_s=TIME_LIMIT_S, gap=GAP).choice
+    return solve(
+        problem, seed=seed, time_limit_s=TIME_LIMIT_S, gap=max(GAP, 1 / len(quality))
+    ).choice
 
 
 def nusd(cost_usd: Floats) -> NDArray[np.int64]:
