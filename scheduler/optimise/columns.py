@@ -395,11 +395,9 @@ def most_value(problem: Problem) -> float:
     """No option's worth is larger in size than this, before money is counted."""
     values = problem.values
     if isinstance(values, Factors):
-        features, heads = (
-            np.abs(a).max(axis=0 if a is values.features else 1, initial=0.0)
-            for a in (values.features, values.heads)
-        )
-        most = float(features @ heads)
+        features, heads = values.features, values.heads
+        sizes = np.maximum(features.max(axis=0, initial=0.0), -features.min(axis=0, initial=0.0))
+        most = float(sizes @ np.abs(heads).max(axis=1, initial=0.0))
     else:
         most = float(max(values.max(initial=0.0), -values.min(initial=0.0)))
     weights, offsets = weights_and_offsets(problem)
