@@ -33,8 +33,9 @@ from scheduler.store import embedded
 from scheduler.store.connect import open_engine
 from scheduler.store.migrate import upgrade
 from tests.workers.audit import assert_books_are_right
-from tests.workers.bench import desk_for, work_off
 from tests.workers.planned import add_budget, listing, plan, wishes
+from workers.desk import Place
+from workers.process import running
 
 STUB = """
 import asyncio, json
@@ -163,11 +164,16 @@ def planned(engine: Engine, offers: list[Listing], *, jobs: int, size: int, star
         plan(conn, wishes(jobs, text="word " * (size // 5), start=start), listings=offers)
 
 
-async def worker(engine: Engine, offers: list[Listing], *, jobs: int) -> Rate:
-    """Jobs a second of one worker process, from its first lease to its last settlement."""
-    async with desk_for(engine, offers, policy=WorkPolicy(concurrency=CONCURRENCY)) as desk:
+def worker(engine: Engine, offers: list[Listing], *, jobs: int) -> Rate:
+    """Jobs a second of one worker process, from the first bell to the last settlement."""
+    access = {one.offer.name: one.access for one in offers}
+    place = Place(worker="worker", stream="work-1", topic="documents.results", wait_s=60)
+    policy = WorkPolicy(concurrency=CONCURRENCY)
+    with engine.begin() as conn:
+        first = conn.execute(text("SELECT min(id) FROM parcel WHERE state = 'ready'")).scalar_one()
+    with running(engine, access_to=lambda: access, policy=policy, place=place) as floor:
         clock = Clock()
-        await work_off(desk, "stub")
+        floor.work(first, 0)
         return clock.rate(jobs)
 
 
@@ -207,7 +213,7 @@ def main() -> None:
         for number in range(said.rounds):
             planned(engine, offers, jobs=said.jobs, size=said.bytes, start=number * said.jobs)
             bares.append(asyncio.run(bare(url, jobs=said.jobs, size=said.bytes)))
-            workers.append(asyncio.run(worker(engine, offers, jobs=said.jobs)))
+            workers.append(worker(engine, offers, jobs=said.jobs))
         with engine.begin() as conn:
             done = conn.execute(text("SELECT count(*) FROM result")).scalar_one()
             assert done == said.jobs * said.rounds, done

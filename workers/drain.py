@@ -21,7 +21,7 @@ from workers.failover import DONE, Past, next_step, past
 from workers.flush import Batch, Flushed, Next, flush, post_late, was_done
 from workers.inhand import InHand, Noted, Outcome, Trouble, Turn, Verdict
 from workers.prepare import prepare
-from workers.settle import purse_after
+from workers.settle import account
 from workers.supply import Supply
 
 LOG = structlog.get_logger()
@@ -33,7 +33,7 @@ TEXT_BYTES_MOST = 32 * 1024 * 1024
 LET_GO = Verdict(state=JobState.PLANNED)
 """The job stays with its parcel, which is given back."""
 
-NewId = Callable[[], UUID]
+NewIds = Callable[[int], list[UUID]]
 
 
 class Drain:
@@ -43,11 +43,11 @@ class Drain:
     nobody changes meanwhile.
     """
 
-    def __init__(self, desk: Desk, *, provider_id: int, provider: str, new_id: NewId) -> None:
+    def __init__(self, desk: Desk, *, provider_id: int, provider: str, new_ids: NewIds) -> None:
         self._desk = desk
         self._provider_id = provider_id
         self._log = LOG.bind(provider=provider, worker=desk.place.worker)
-        self._new_id = new_id
+        self._new_ids = new_ids
         self._left: dict[Lease, int] = {}
         self._supplies: dict[int, Supply] = {}
         self._turns: list[Turn] = []
@@ -101,7 +101,7 @@ class Drain:
             return DONE
         if outcome.trouble is Trouble.UNSENT or self._desk.stopping.is_set():
             return LET_GO
-        purse = purse_after(hand, outcome)
+        purse, _ = account(hand, outcome)
         return self._next(past(hand, purse=purse, trouble=outcome.trouble))
 
     def _next(self, so_far: Past) -> Verdict:
@@ -125,7 +125,6 @@ class Drain:
             )
             for job in jobs:
                 self._begin(in_hand(job))
-        self._due.set()
 
     def _take_parcel(self, conn: Connection) -> list[tuple[Lease, list[Assignment]]]:
         leased = lease_parcels(
@@ -151,7 +150,7 @@ class Drain:
         """Put *hand* where its next option is called, or end it here."""
         verdict = self._next(past(hand))
         if verdict.option is None:
-            self._turns.append(Turn(hand=hand, verdict=verdict))
+            self._add(Turn(hand=hand, verdict=verdict))
             return
         hand.option = verdict.option
         self._queue(hand)
@@ -193,17 +192,18 @@ class Drain:
             return []
         prepared = await self._desk.in_database(lambda conn: prepare(conn, hands))
         self._turns += prepared.turns
+        ids = self._new_ids(len(prepared.prompts))
         return [
             Next(
                 hand=hand,
-                id=self._new_id(),
+                id=new_id,
                 system=prompt.system,
                 prompt=prompt.user,
                 prompt_version=prompt.version,
                 prompt_digest=prompt.digest,
                 asked_nusd=hand.purse.lacks(hand.option.reserved_nusd),
             )
-            for hand, prompt in prepared.prompts
+            for new_id, (hand, prompt) in zip(ids, prepared.prompts, strict=True)
         ]
 
     def _hands_to_note(self) -> list[InHand]:
@@ -278,7 +278,8 @@ class Drain:
             self._queue(hand)
 
     def _send(self, noted: Noted, granted_nusd: int) -> None:
-        noted.hand.purse = noted.hand.purse.filled(granted_nusd)
+        if granted_nusd:
+            noted.hand.purse = noted.hand.purse.filled(granted_nusd)
         noted.hand.attempts += 1
         offer_id = noted.option.offer_id
         self._supplies[offer_id].out += 1

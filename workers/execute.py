@@ -55,53 +55,62 @@ async def perform(
         attempt_key=str(noted.id),
         schema=noted.hand.job.params.get("schema"),
     )
+    started = time.monotonic()
     try:
-        answer = await _reach(noted, call, adapter, watch=watch, policy=policy)
+        # Most calls succeed at once, and are spared the retrier.
+        try:
+            answer = await adapter.answer(call)
+        except CallFailed as error:
+            watch.failed(error)
+            if policy.tries_max <= 1 or not (surely_unbilled(error) and watch.may_retry()):
+                raise
+            left_s = policy.tries_s - (time.monotonic() - started)
+            answer = await _again(
+                noted, call, adapter, error, watch=watch, tries=policy.tries_max, left_s=left_s
+            )
+        else:
+            watch.answered()
+        return answered(noted, answer, price=price)
     except CallFailed as error:
         return failed(noted, error)
     except Exception as error:
         # A fault of ours, in one call: it must not end the others, nor lose what it cost.
         LOG.exception("a call broke", attempt=str(noted.id), offer=noted.option.offer_id)
         return lost(noted, f"a fault of the worker's own ({type(error).__name__})")
-    return answered(noted, answer, price=price)
 
 
-async def _reach(
-    noted: Noted, call: Call, adapter: Adapter, *, watch: Watch, policy: WorkPolicy
+async def _again(
+    noted: Noted,
+    call: Call,
+    adapter: Adapter,
+    first: CallFailed,
+    *,
+    watch: Watch,
+    tries: int,
+    left_s: float,
 ) -> Answer:
-    started = time.monotonic()
-    try:
-        return await _try(call, adapter, watch)
-    except CallFailed as error:
-        if policy.tries_max <= 1 or not (surely_unbilled(error) and watch.may_retry()):
-            raise
-        first = error
-    # Most calls succeed at once, and are spared the retrier; it starts from the first failure.
+    """Retry *call*, whose *first* try has failed: that one counts, and says how long to wait."""
     pending = [first]
 
     async def once() -> Answer:
         if pending:
             raise pending.pop()
         await watch.before_retry(noted)
-        return await _try(call, adapter, watch)
+        try:
+            answer = await adapter.answer(call)
+        except CallFailed as error:
+            watch.failed(error)
+            raise
+        watch.answered()
+        return answer
 
     again = retrying(
-        tries=policy.tries_max,
-        seconds=policy.tries_s - (time.monotonic() - started),
+        tries=tries,
+        seconds=left_s,
         sleep=watch.sleep,
         retry=lambda error: surely_unbilled(error) and watch.may_retry(),
     )
     return await again(once)
-
-
-async def _try(call: Call, adapter: Adapter, watch: Watch) -> Answer:
-    try:
-        answer = await adapter.answer(call)
-    except CallFailed as error:
-        watch.failed(error)
-        raise
-    watch.answered()
-    return answer
 
 
 def answered(noted: Noted, answer: Answer, *, price: Price) -> Outcome:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from scheduler.domain.errors import Broken
 from scheduler.domain.ledger import EntryKind
 from scheduler.domain.work import Lease
-from scheduler.store.attempts import Started, end, start
+from scheduler.store.attempts import end, start
 from scheduler.store.evidence import append
 from scheduler.store.ledger import Entry, book, grant
 from scheduler.store.parcels import finish, release, renew
@@ -36,8 +37,7 @@ from workers.settle import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Next:
+class Next(NamedTuple):
     """A call that is to be noted, and for which *asked_nusd* more are needed."""
 
     hand: InHand
@@ -207,8 +207,29 @@ def _note(
             entries.append(_reservation(one))
     fill(conn, {noted.hand.job.job_id: nusd for noted, nusd in flushed.noted if nusd})
     if flushed.noted:
-        start(conn, [_started(noted) for noted, _ in flushed.noted])
+        start(conn, map(_started, flushed.noted))
     return entries
+
+
+def _started(noted: tuple[Noted, int]) -> tuple[Any, ...]:
+    """One row of `STARTED_COLUMNS`."""
+    one, _ = noted
+    hand, option = one.hand, one.option
+    lease = hand.job.lease
+    return (
+        one.id,
+        one.started_at,
+        hand.job.job_id,
+        lease.parcel_id,
+        lease.attempt,
+        hand.attempts + 1,
+        option.offer_id,
+        option.price_id,
+        option.reduction,
+        one.prompt_version,
+        option.reserved_nusd,
+        hand.job.booked_on,
+    )
 
 
 def _noted(one: Next, *, at: datetime) -> Noted:
@@ -221,24 +242,6 @@ def _noted(one: Next, *, at: datetime) -> Noted:
         prompt=one.prompt,
         prompt_version=one.prompt_version,
         prompt_digest=one.prompt_digest,
-    )
-
-
-def _started(noted: Noted) -> Started:
-    job = noted.hand.job
-    return Started(
-        id=noted.id,
-        started_at=noted.started_at,
-        job_id=job.job_id,
-        parcel_id=job.lease.parcel_id,
-        fence=job.lease.attempt,
-        ordinal=noted.hand.attempts + 1,
-        offer_id=noted.option.offer_id,
-        price_id=noted.option.price_id,
-        reduction=noted.option.reduction,
-        prompt=noted.prompt_version,
-        reserved_nusd=noted.option.reserved_nusd,
-        booked_on=job.booked_on,
     )
 
 

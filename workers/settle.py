@@ -84,13 +84,13 @@ def settlement(
     return book
 
 
-def purse_after(hand: InHand, outcome: Outcome | None) -> Purse:
-    """*hand*'s purse once *outcome* is settled, whatever becomes of the job."""
+def account(hand: InHand, outcome: Outcome | None) -> tuple[Purse, int]:
+    """*hand*'s purse once *outcome* is settled, and how much of its bill was not set aside."""
     if outcome is None:
-        return hand.purse
+        return hand.purse, 0
     if outcome.cost_nusd is None:
-        return hand.purse.holding(outcome.noted.option.reserved_nusd)
-    return hand.purse.billed(outcome.cost_nusd)[0]
+        return hand.purse.holding(outcome.noted.option.reserved_nusd), 0
+    return hand.purse.billed(outcome.cost_nusd) if outcome.cost_nusd else (hand.purse, 0)
 
 
 def granted(short: Short) -> list[Entry]:
@@ -120,9 +120,10 @@ def _settle(
     book: Settlement, turn: Turn, *, names: dict[int, Names], at: str, wait_s: float
 ) -> None:
     hand, outcome, state = turn.hand, turn.outcome, turn.verdict.state
-    before, after = hand.purse, purse_after(hand, outcome)
+    before = hand.purse
+    after, short_nusd = account(hand, outcome)
     if outcome is not None:
-        _bill(book, outcome, is_result=state is JobState.DONE)
+        _bill(book, outcome, short_nusd=short_nusd, is_result=state is JobState.DONE)
     over = state is not JobState.PLANNED
     if over and after.free_nusd:
         book.entries.append(_release(hand, after.free_nusd))
@@ -147,7 +148,7 @@ def _settle(
     book.purses.append((hand, after))
 
 
-def _bill(book: Settlement, outcome: Outcome, *, is_result: bool) -> None:
+def _bill(book: Settlement, outcome: Outcome, *, short_nusd: int, is_result: bool) -> None:
     noted = outcome.noted
     book.ended.append(
         Ended(
@@ -168,7 +169,6 @@ def _bill(book: Settlement, outcome: Outcome, *, is_result: bool) -> None:
     if not outcome.cost_nusd:
         return
     kind = EntryKind.POSTING if is_result else EntryKind.WASTE
-    short_nusd = noted.hand.purse.billed(outcome.cost_nusd)[1]
     if paid_nusd := outcome.cost_nusd - short_nusd:
         book.entries.append(_entry(outcome, kind, paid_nusd))
     if short_nusd:

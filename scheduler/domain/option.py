@@ -1,12 +1,11 @@
 """An option: an offer with a reduction, for one job."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from scheduler.domain.job import Reduction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class Option(NamedTuple):
     """What a plan chose for a job, or its next best choice.
 
     Attributes:
@@ -17,9 +16,9 @@ class Option:
         quality_ppm: predicted.
     """
 
+    reduction: Reduction
     offer_id: int
     price_id: int
-    reduction: Reduction
     reserved_nusd: int
     output_limit: int
     input_tokens: int

@@ -1,10 +1,9 @@
 """The money of one job while it is worked on: what it may use, what is kept, what is gone."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Purse:
+class Purse(NamedTuple):
     """All in nUSD; `free + held` is the job's reservation.
 
     Attributes:
@@ -16,9 +15,6 @@ class Purse:
     free_nusd: int
     held_nusd: int = 0
     spent_nusd: int = 0
-
-    def __post_init__(self) -> None:
-        assert min(self.free_nusd, self.held_nusd, self.spent_nusd) >= 0, self
 
     def billed(self, cost_nusd: int) -> tuple["Purse", int]:
         """This purse after a bill, and how much of the bill it could not pay."""
@@ -32,6 +28,7 @@ class Purse:
 
     def holding(self, reserved_nusd: int) -> "Purse":
         """This purse after a call for which *reserved_nusd* was meant ended unknown."""
+        assert reserved_nusd <= self.free_nusd, (reserved_nusd, self)
         return Purse(
             free_nusd=self.free_nusd - reserved_nusd,
             held_nusd=self.held_nusd + reserved_nusd,

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Text, cast, func, select, text
+from sqlalchemy import Connection, Row, Text, cast, func, select, text
 
 from scheduler.domain.job import JobState, Reduction, Task
 from scheduler.domain.option import Option
@@ -27,8 +27,7 @@ class Tried:
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(NamedTuple):
     """One job of a parcel, as its worker finds it.
 
     Attributes:
@@ -46,13 +45,13 @@ class Assignment:
     project_id: int
     scope: str
     plan_id: int
-    task: Task
-    params: dict[str, Any]
     tags: str
     document_id: int
     document_bytes: int
     max_cost_nusd: int | None
     booked_on: date
+    task: Task
+    params: dict[str, Any]
     purse: Purse
     chosen: Option
     alternatives: str
@@ -65,15 +64,56 @@ class Assignment:
         return (self.chosen, *(_alternative(other, self.chosen) for other in others))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where a document's text is: here (*body*), or in a file at *path*."""
+class Source(NamedTuple):
+    """Where a document's text is: here (*body*), or in a file at *path* that has *digest*."""
 
     document_id: int
-    digest: bytes
+    digest: bytes | None
     body: str | None
     path: str | None
 
+
+# In the order of `Assignment`'s fields, of `Purse`'s, and of `Option`'s: a row is cut, not copied.
+_FACTS = (
+    job.c.id,
+    job.c.key,
+    job.c.tenant_id,
+    job.c.project_id,
+    scope.c.path,
+    job.c.plan_id,
+    cast(job.c.tags, Text),
+    job.c.document_id,
+    document.c.bytes,
+    job.c.max_cost_nusd,
+    func.coalesce(job.c.booked_on, func.current_date()),
+)
+_MONEY = (job.c.reserved_nusd - job.c.held_nusd, job.c.held_nusd, job.c.spent_nusd)
+_CHOSEN = (
+    decision.c.offer_id,
+    decision.c.price_id,
+    decision.c.reserved_nusd,
+    decision.c.output_limit,
+    func.coalesce(decision.c.input_tokens, 0),
+    func.coalesce(decision.c.output_tokens, 0),
+    func.coalesce(decision.c.quality_ppm, 0),
+)
+_REST = (
+    decision.c.reduction.label("reduction"),
+    job.c.task.label("task"),
+    cast(job.c.params, Text).label("params"),
+    cast(decision.c.alternatives, Text).label("alternatives"),
+    job.c.parcel_id.label("parcel_id"),
+    job.c.deferrals.label("deferrals"),
+)
+_MONEY_AT = len(_FACTS)
+_CHOSEN_AT = _MONEY_AT + len(_MONEY)
+_REST_AT = _CHOSEN_AT + len(_CHOSEN)
+
+# The digest is looked at for files alone.
+_SOURCES = """
+    SELECT id, CASE WHEN path IS NOT NULL THEN digest END, body, path
+    FROM document WHERE id = ANY(%s)
+"""
 
 _TRIED = text("""
     SELECT attempt.job_id, count(*) AS attempts,
@@ -90,91 +130,37 @@ def read_assignments(conn: Connection, leased: Sequence[Leased]) -> list[Assignm
     """The jobs that are still to be done in *leased*, the most urgent first."""
     by_parcel = {held.lease.parcel_id: held.lease for held in leased}
     rows = conn.execute(
-        select(
-            job.c.id,
-            job.c.key,
-            job.c.tenant_id,
-            job.c.project_id,
-            scope.c.path.label("scope"),
-            job.c.parcel_id,
-            job.c.plan_id,
-            job.c.task,
-            cast(job.c.params, Text).label("params"),
-            cast(job.c.tags, Text).label("tags"),
-            job.c.document_id,
-            document.c.bytes,
-            job.c.max_cost_nusd,
-            func.coalesce(job.c.booked_on, func.current_date()).label("booked_on"),
-            job.c.reserved_nusd,
-            job.c.held_nusd,
-            job.c.spent_nusd,
-            job.c.deferrals,
-            decision.c.offer_id,
-            decision.c.price_id,
-            decision.c.reduction,
-            decision.c.reserved_nusd.label("option_nusd"),
-            decision.c.output_limit,
-            decision.c.input_tokens,
-            decision.c.output_tokens,
-            decision.c.quality_ppm,
-            cast(decision.c.alternatives, Text).label("alternatives"),
-        )
+        select(*_FACTS, *_MONEY, *_CHOSEN, *_REST)
         .join(scope, scope.c.id == job.c.project_id)
         .join(document, document.c.id == job.c.document_id)
         .join(decision, (decision.c.plan_id == job.c.plan_id) & (decision.c.job_id == job.c.id))
         .where(job.c.parcel_id.in_(by_parcel), job.c.state == JobState.PLANNED)
         .order_by(job.c.deadline, job.c.priority.desc(), job.c.id)
-    ).mappings()
-    return _with_history(conn, [(_assignment(row, by_parcel), row["deferrals"]) for row in rows])
+    )
+    return _with_history(conn, [(_assignment(row, by_parcel), row.deferrals) for row in rows])
 
 
 def read_sources(conn: Connection, document_ids: Collection[int]) -> list[Source]:
     """Where the texts of *document_ids* are."""
-    rows = conn.execute(
-        select(document.c.id, document.c.digest, document.c.body, document.c.path).where(
-            document.c.id.in_(document_ids)
-        )
-    )
+    rows = conn.exec_driver_sql(_SOURCES, (list(document_ids),))
     return [
-        Source(document_id=row.id, digest=row.digest, body=row.body, path=row.path) for row in rows
+        Source(document_id=document_id, digest=digest, body=body, path=path)
+        for document_id, digest, body, path in rows
     ]
 
 
-def _assignment(row: RowMapping, by_parcel: dict[int, Lease]) -> Assignment:
-    held_nusd = row["held_nusd"]
-    return Assignment(
-        lease=by_parcel[row["parcel_id"]],
-        job_id=row["id"],
-        key=row["key"],
-        tenant_id=row["tenant_id"],
-        project_id=row["project_id"],
-        scope=row["scope"],
-        plan_id=row["plan_id"],
-        task=Task(row["task"]),
+def _assignment(row: Row[*tuple[Any, ...]], by_parcel: dict[int, Lease]) -> Assignment:
+    facts = (
+        by_parcel[row.parcel_id],
+        *row[:_MONEY_AT],
+        Task(row.task),
         # Most jobs have none, and they are read by the thousand.
-        params={} if row["params"] == "{}" else json.loads(row["params"]),
-        tags=row["tags"],
-        document_id=row["document_id"],
-        document_bytes=row["bytes"],
-        max_cost_nusd=row["max_cost_nusd"],
-        booked_on=row["booked_on"],
-        purse=Purse(
-            free_nusd=row["reserved_nusd"] - held_nusd,
-            held_nusd=held_nusd,
-            spent_nusd=row["spent_nusd"],
-        ),
-        chosen=Option(
-            offer_id=row["offer_id"],
-            price_id=row["price_id"],
-            reduction=Reduction(row["reduction"]),
-            reserved_nusd=row["option_nusd"],
-            output_limit=row["output_limit"],
-            input_tokens=row["input_tokens"] or 0,
-            output_tokens=row["output_tokens"] or 0,
-            quality_ppm=row["quality_ppm"] or 0,
-        ),
-        alternatives=row["alternatives"],
+        {} if row.params == "{}" else json.loads(row.params),
+        Purse._make(row[_MONEY_AT:_CHOSEN_AT]),
+        Option._make((Reduction(row.reduction), *row[_CHOSEN_AT:_REST_AT])),
+        row.alternatives,
     )
+    return Assignment._make((*facts, 0, ()))
 
 
 def _alternative(said: dict[str, Any], chosen: Option) -> Option:
@@ -196,8 +182,7 @@ def _with_history(conn: Connection, found: list[tuple[Assignment, int]]) -> list
     ids = [one.job_id for one, deferrals in found if one.lease.attempt > 1 or deferrals]
     history = {row.job_id: row for row in conn.execute(_TRIED, {"jobs": ids})} if ids else {}
     return [
-        replace(
-            one,
+        one._replace(
             attempts=history[one.job_id].attempts,
             tried=tuple(
                 Tried(offer_id=offer_id, reduction=Reduction(reduction), error=error)

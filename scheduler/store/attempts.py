@@ -1,34 +1,14 @@
 """Attempts in Postgres: written before the call goes out, and ended once."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from operator import attrgetter
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from scheduler.domain.work import AttemptState
 from scheduler.store.bulk import copy_rows
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """One call that is about to be made; the fields in the order of `STARTED_COLUMNS`."""
-
-    id: UUID
-    started_at: datetime
-    job_id: int
-    parcel_id: int
-    fence: int
-    ordinal: int
-    offer_id: int
-    price_id: int
-    reduction: str
-    prompt: str
-    reserved_nusd: int
-    booked_on: date
-
 
 STARTED_COLUMNS = (
     "id",
@@ -44,11 +24,10 @@ STARTED_COLUMNS = (
     "reserved_nusd",
     "booked_on",
 )
-_STARTED_ROW = attrgetter(*STARTED_COLUMNS)
+"""What is written of a call before it is made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class Ended(NamedTuple):
     """How a started call went; the fields in the order of `_END`'s columns.
 
     Attributes:
@@ -76,21 +55,23 @@ _END = text("""
         output_tokens = ended.output_tokens, finish = ended.finish,
         served_model = ended.served_model, request_id = ended.request_id,
         error = ended.error, seconds = ended.seconds, finished_at = now()
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[]), CAST(:states AS text[]),
-                CAST(:costs AS bigint[]), CAST(:inputs AS int[]), CAST(:outputs AS int[]),
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:states AS text[]), CAST(:costs AS bigint[]),
+                CAST(:inputs AS int[]), CAST(:outputs AS int[]),
                 CAST(:finishes AS text[]), CAST(:models AS text[]), CAST(:requests AS text[]),
                 CAST(:errors AS text[]), CAST(:seconds AS float8[]))
-         AS ended (id, started_at, state, cost_nusd, input_tokens, output_tokens, finish,
+         AS ended (id, state, cost_nusd, input_tokens, output_tokens, finish,
                    served_model, request_id, error, seconds)
-    WHERE attempt.id = ended.id AND attempt.started_at = ended.started_at
-      AND attempt.state = 'started'
+    WHERE attempt.id = ended.id AND attempt.state = 'started'
       AND attempt.started_at BETWEEN :first AND :last
 """)
 
 
-def start(conn: Connection, attempts: Iterable[Started]) -> None:
-    """Write *attempts* down; only when this is committed may their calls go out."""
-    copy_rows(conn, "attempt", STARTED_COLUMNS, map(_STARTED_ROW, attempts))
+def start(conn: Connection, attempts: Iterable[Sequence[Any]]) -> None:
+    """Write *attempts* down, each a value for every one of `STARTED_COLUMNS`.
+
+    Only when this is committed may their calls go out.
+    """
+    copy_rows(conn, "attempt", STARTED_COLUMNS, attempts)
 
 
 def end(conn: Connection, attempts: Sequence[Ended]) -> int:
@@ -102,7 +83,6 @@ def end(conn: Connection, attempts: Sequence[Ended]) -> int:
         _END,
         {
             "ids": [ended.id for ended in attempts],
-            "times": times,
             "states": [ended.state for ended in attempts],
             "costs": [ended.cost_nusd for ended in attempts],
             "inputs": [ended.input_tokens for ended in attempts],

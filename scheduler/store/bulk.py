@@ -28,7 +28,8 @@ def copy_rows(
 def driver(conn: Connection) -> psycopg.Connection[Any]:
     """psycopg's own connection under *conn*, in the same transaction."""
     # SQLAlchemy opens its transaction at the first statement; what goes past it must not be first.
-    conn.exec_driver_sql("")
+    if not conn.in_transaction():
+        conn.exec_driver_sql("")
     raw = conn.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
     return raw

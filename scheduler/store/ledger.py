@@ -130,10 +130,12 @@ def grant(conn: Connection, asks: Sequence[tuple[int, date, int]]) -> list[bool]
 
 
 def _sums(entries: Iterable[Entry]) -> dict[tuple[int, date], Balance]:
-    sums: dict[tuple[int, date], Balance] = defaultdict(Balance)
+    amounts: dict[tuple[int, date, EntryKind], int] = defaultdict(int)
     for entry in entries:
-        at = (entry.project_id, entry.booked_on)
-        sums[at] = sums[at].after(entry.kind, entry.amount_nusd)
+        amounts[entry.project_id, entry.booked_on, entry.kind] += entry.amount_nusd
+    sums: dict[tuple[int, date], Balance] = defaultdict(Balance)
+    for (project_id, day, kind), amount_nusd in amounts.items():
+        sums[project_id, day] = sums[project_id, day].after(kind, amount_nusd)
     return sums
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import Connection, TextClause, func, select, text, update
+from sqlalchemy import Connection, TextClause, select, text
 
 from scheduler.domain.work import Lease, ParcelState
 from scheduler.store.tables.catalog import provider
@@ -18,6 +18,25 @@ class Leased:
     lease: Lease
     plan_id: int
     offer_id: int
+
+
+# The CTE is needed: Postgres may run a locking subquery inside IN (...) more than once, and
+# would then lease more than the limit.  A parcel whose leases are used up is rescue's to bury.
+_LEASE = text("""
+    WITH ready AS (
+        SELECT id FROM parcel
+        WHERE provider_id = :provider_id AND state = 'ready' AND not_before <= now()
+          AND attempt < attempt_limit
+        ORDER BY due_at, id
+        LIMIT :limit
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE parcel
+    SET state = 'running', attempt = attempt + 1, held_by = :worker,
+        lease_expires_at = now() + :lease
+    FROM ready WHERE parcel.id = ready.id
+    RETURNING parcel.id, parcel.attempt, parcel.plan_id, parcel.offer_id
+""")
 
 
 def waiting(conn: Connection, *, parcel_id: int, attempt: int) -> str | None:
@@ -45,32 +64,9 @@ def lease_parcels(
     skipped, not waited for.  The caller owns the transaction; until it commits, no
     one else can see or take these parcels.
     """
-    # The CTE is needed: Postgres may run a locking subquery inside IN (...) more
-    # than once, and would then lease more than *limit*.
-    ready = (
-        select(parcel.c.id)
-        .where(
-            parcel.c.provider_id == provider_id,
-            parcel.c.state == ParcelState.READY,
-            parcel.c.not_before <= func.now(),
-            # One whose leases are used up is rescue's to bury.
-            parcel.c.attempt < parcel.c.attempt_limit,
-        )
-        .order_by(parcel.c.due_at, parcel.c.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-        .cte("ready")
-    )
-    leased = (
-        update(parcel)
-        .where(parcel.c.id == ready.c.id)
-        .values(
-            state=ParcelState.RUNNING,
-            attempt=parcel.c.attempt + 1,
-            held_by=worker,
-            lease_expires_at=func.now() + lease,
-        )
-        .returning(parcel.c.id, parcel.c.attempt, parcel.c.plan_id, parcel.c.offer_id)
+    leased = conn.execute(
+        _LEASE,
+        {"provider_id": provider_id, "worker": worker, "limit": limit, "lease": lease},
     )
     return sorted(
         (
@@ -79,7 +75,7 @@ def lease_parcels(
                 plan_id=row.plan_id,
                 offer_id=row.offer_id,
             )
-            for row in conn.execute(leased)
+            for row in leased
         ),
         key=lambda held: held.lease.parcel_id,
     )

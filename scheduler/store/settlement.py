@@ -1,8 +1,7 @@
 """Jobs in Postgres after their calls: what each call did to its job, and the results."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from operator import attrgetter
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -24,8 +23,7 @@ class PurseDiffers(Broken):
         self.found = found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobMove:
+class JobMove(NamedTuple):
     """What one or more calls did to a job that this worker has under its lease.
 
     Attributes:
@@ -82,8 +80,7 @@ _LOCK = text("""
 """)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(NamedTuple):
     """A job's result; the fields in the order of `RESULT_COLUMNS`.
 
     Attributes:
@@ -118,7 +115,6 @@ RESULT_COLUMNS = (
     "quality_ppm",
     "digest",
 )
-_RESULT_ROW = attrgetter(*RESULT_COLUMNS)
 
 
 def move_jobs(conn: Connection, moves: Sequence[JobMove]) -> None:
@@ -163,7 +159,7 @@ def fill(conn: Connection, granted: dict[int, int]) -> None:
 
 def write_results(conn: Connection, results: Iterable[Result]) -> None:
     """Write *results*; a job has one, so a second is refused by its key."""
-    copy_rows(conn, "result", RESULT_COLUMNS, map(_RESULT_ROW, results))
+    copy_rows(conn, "result", RESULT_COLUMNS, results)
 
 
 def write_outbox(conn: Connection, *, topic: str, messages: Iterable[tuple[str, str]]) -> None:

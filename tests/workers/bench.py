@@ -11,7 +11,7 @@ from scheduler.domain.policy import WorkPolicy
 from scheduler.store.calling import provider_id
 from workers.desk import Desk, Place
 from workers.drain import Drain
-from workers.ids import new_id
+from workers.ids import new_ids
 from workers.providers.http import open_client
 
 TOPIC = "documents.results"
@@ -46,7 +46,7 @@ async def work_off(desk: Desk, provider: str, *, for_s: float = 60.0) -> None:
     """Do all of *provider*'s ready parcels."""
     found = await desk.in_database(lambda conn: provider_id(conn, provider))
     assert found is not None
-    await Drain(desk, provider_id=found, provider=provider, new_id=new_id).run(for_s=for_s)
+    await Drain(desk, provider_id=found, provider=provider, new_ids=new_ids).run(for_s=for_s)
 
 
 def policy(**figures: float) -> WorkPolicy:
