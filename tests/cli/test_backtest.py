@@ -138,6 +138,7 @@ def test_items_without_outcomes_are_planned_and_said_not_to_be_scored(tmp_path: 
     )  # fmt: skip
 
     assert report["headline"]["items_scored"] == 0
+    assert report["seeds"][0]["lines"][0]["quality"] is None
     assert report["headline"]["items_not_scored"] == 80
     with (tmp_path / "c.csv").open() as chosen:
         assert {row["item_id"] for row in csv.DictReader(chosen)} == {

@@ -1,5 +1,7 @@
 """A backtest as one HTML file that a manager can read."""
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -134,5 +136,23 @@ def calibration_chart(seeds: Sequence[SeedSummary]) -> str:
 
 
 def json_report(seeds: Sequence[SeedSummary], settings: Settings) -> dict[str, Any]:
-    """The report as plain values."""
-    return {"settings": settings, "headline": headline(seeds), "seeds": list(seeds)}
+    """The report as plain values; what could not be scored is null, for JSON has no NaN."""
+    found = _plain({"settings": settings, "headline": headline(seeds), "seeds": list(seeds)})
+    assert isinstance(found, dict)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {name: _plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {
+                part.name: _plain(getattr(value, part.name)) for part in dataclasses.fields(value)
+            }
+        case _:
+            return value

@@ -42,7 +42,8 @@ class Against:
     """A plan's quality less that of the best mixture of single models at the same cost.
 
     Attributes:
-        error: its standard error, over groups where items come in groups.
+        error: its standard error, over groups where items come in groups; at least one item's
+            worth.
     """
 
     gain: float
@@ -140,7 +141,9 @@ def against_mixture(
     if known.sum() < 2:
         return None
     off = off[known]
-    return Against(gain=float(off.mean()), error=mean_error(off, groups, known))
+    # A plan cannot be divided more finely than by an item, and a mixture can.
+    error = max(mean_error(off, groups, known), 1 / len(off))
+    return Against(gain=float(off.mean()), error=error)
 
 
 def mean_error(values: Floats, groups: NDArray[np.int64] | None, known: NDArray[np.bool_]) -> float:
