@@ -69,9 +69,13 @@ def realised(choice: Choice, score: Floats, cost_usd: Floats) -> Realised:
 
 
 def picked(choice: Choice, table: Floats) -> Floats:
-    """(n,) each item's entry of *table* (n, m) for its choice; 0 where it is deferred."""
+    """(n,) each item's entry of *table* (n, m) for its choice.
+
+    A deferred item has 0; NaN if nothing at all is known of it, like every choice then.
+    """
     rows = np.arange(len(choice))
-    return np.where(choice < 0, 0.0, table[rows, np.maximum(choice, 0)])
+    nothing = np.where(np.isnan(table).all(1), np.nan, 0.0)
+    return np.where(choice < 0, nothing, table[rows, np.maximum(choice, 0)])
 
 
 def singles(models: tuple[str, ...], score: Floats, cost_usd: Floats) -> list[Single]:
