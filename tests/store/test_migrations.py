@@ -11,12 +11,21 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, func, select, text
+from sqlalchemy import Connection, Engine, create_engine, func, inspect, select, text
 from sqlalchemy.pool import NullPool
 
-from scheduler.store.migrate import SchemaBehind, check, ensure_partitions, newest, upgrade
+from scheduler.store.migrate import (
+    MIGRATION_LOCK,
+    MIGRATION_UNLOCK,
+    SchemaBehind,
+    check,
+    ensure_partitions,
+    newest,
+    upgrade,
+)
 from scheduler.store.tables import catalog, evidence, flow, jobs, money, plans, scopes, work
 from scheduler.store.tables.base import metadata
+from tests.rig.waiting import eventually
 
 GROUPS = (catalog, evidence, flow, jobs, money, plans, scopes, work)
 SCRIPTS = str(files("migrations"))
@@ -143,6 +152,21 @@ def test_processes_that_start_together_migrate_once(empty: Engine) -> None:
     ended = [process.communicate(timeout=60) for process in started]
 
     assert [out.decode().strip() for out, _ in ended] == [newest()] * 3, ended
+
+
+def test_who_finds_a_migration_under_way_waits_for_it(empty: Engine) -> None:
+    url = empty.url.render_as_string(hide_password=False)
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    with ThreadPoolExecutor(1) as pool, empty.connect() as first:
+        first.execute(select(MIGRATION_LOCK))
+        second = pool.submit(upgrade, url)
+        eventually(
+            lambda: first.execute(waiting).scalar_one(), within_s=10, what="the second to wait"
+        )
+        assert not inspect(empty).has_table("job")
+        first.execute(select(MIGRATION_UNLOCK))
+
+        assert second.result(timeout=30) == newest()
 
 
 def test_partitions_are_made_for_the_months_to_come(conn: Connection) -> None:
