@@ -101,8 +101,14 @@ def command() -> None:
     show_default=True,
     help="Expected earnings per answer, or earnings per dollar.",
 )
-@click.option("--samples", type=click.IntRange(64, 1_048_576), default=16_384, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--samples",
+    type=click.IntRange(64, 1_048_576),
+    default=16_384,
+    show_default=True,
+    help="How many combinations of the ranges are drawn.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
 @click.option("--plot", type=WRITTEN, help="Draw the indices into this file (.png or .svg).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")  # fmt: skip
 def roi(

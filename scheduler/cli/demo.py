@@ -60,12 +60,20 @@ class NoDocuments(Refused):
 
 
 @click.command()
-@click.option("--budget", "budget_usd", default="0.40", show_default=True, metavar="USD")
+@click.option(
+    "--budget",
+    "budget_usd",
+    default="0.40",
+    show_default=True,
+    metavar="USD",
+    help="For the whole demonstration.",
+)
 @click.option(
     "--documents",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=DOCUMENTS,
     show_default=True,
+    help="Summarize the documents in this directory instead.",
 )
 @click.option(
     "--out",

@@ -43,13 +43,19 @@ class NotAllDone(Refused):
 
 @click.command()
 @click.argument("documents", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--task", type=click.Choice([str(task) for task in Task]), required=True)
+@click.option(
+    "--task",
+    type=click.Choice([str(task) for task in Task]),
+    required=True,
+    help="What is to be done with every document.",
+)
 @click.option("--budget", "budget_usd", required=True, metavar="USD", help="For the whole run.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("results.jsonl"),
     show_default=True,
+    help="Where the results go, a line of JSON each.",
 )
 @click.option("--question", help="For answer: what is asked of every document.")
 @click.option("--labels", metavar="A,B,...", help="For classify.")
@@ -64,7 +70,13 @@ class NotAllDone(Refused):
 )
 @click.option("--residency", metavar="REGION,...", help="Regions that documents may go to.")
 @click.option("--name", help="Of the run; from the task and --out unless set.")
-@click.option("--workers", type=click.IntRange(1, 16), default=1, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 16),
+    default=1,
+    show_default=True,
+    help="Processes that make the calls.",
+)
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 def command(
     *,
