@@ -14,10 +14,10 @@ from scheduler.optimise.unclear import Unclear
 
 SWEEPS = 40
 MOVES_PER_JOB = 4
-"""How many options of a job are looked at in a repair, on the average; unless all jobs are."""
+"""How many options of a job are looked at, on the average; unless all jobs are."""
 
 LISTED = 200_000
-"""The most moves that one sweep tries."""
+"""The most moves that one sweep tries where all jobs are looked at."""
 
 
 def complete(
@@ -79,8 +79,9 @@ def _sweep(
     """Try the moves by rising *order* (infinite: not at all); how many were made."""
     flat = order.ravel()
     listed = np.flatnonzero(np.isfinite(flat))
-    if len(listed) > LISTED:
-        listed = listed[np.argpartition(flat[listed], LISTED)[:LISTED]]
+    most = LISTED if unclear.everything else MOVES_PER_JOB * len(order)
+    if len(listed) > most:
+        listed = listed[np.argpartition(flat[listed], most)[:most]]
     listed = listed[np.argsort(flat[listed], kind="stable")]
     job, option = np.divmod(listed, order.shape[1])
     state = (unclear.use, unclear.excess)

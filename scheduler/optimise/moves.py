@@ -96,6 +96,20 @@ def violation_after(
 
 
 @compiled
+def meets_broken(
+    i: int, option: int, groups: Indices, begins: Wholes, entries: Wholes, excess: Floats
+) -> bool:
+    """Whether any row that job *i* under *option* counts for is broken."""
+    if option == begins.shape[1] - 1:
+        return False
+    for line in (np.int64(groups[i]), np.int64(begins.shape[0] - 1)):
+        for e in range(begins[line, option], begins[line, option + 1]):
+            if excess[entries[e, 0]] > 0.0:
+                return True
+    return False
+
+
+@compiled
 def rate_repairs(
     chosen: Indices,
     losses: Floats,
@@ -117,9 +131,12 @@ def rate_repairs(
     """
     seen = np.zeros(len(bounds), np.int64)
     for i in range(losses.shape[0]):
+        leaving = meets_broken(i, chosen[i], groups, begins, entries, excess)
         for o in range(losses.shape[1]):
             rates[i, o] = np.inf
             if o == chosen[i] or losses[i, o] == np.inf:
+                continue
+            if not leaving and not meets_broken(i, o, groups, begins, entries, excess):
                 continue
             growth, _ = violation_after(
                 i, chosen[i], o, groups, amounts, begins, entries,

@@ -14,6 +14,9 @@ from scheduler.optimise.rows import Rows
 SAMPLED = 20_000
 """How many regrets tell roughly where the least clear jobs are."""
 
+OF_EACH_GROUP, MOST_OF_GROUPS = 32, 32_000
+"""How many jobs of each group are looked at, at the least; and of all groups together."""
+
 Tables = tuple[Indices, Wholes, Wholes, Wholes, Wholes, Wholes, Wholes, Floats]
 
 
@@ -117,7 +120,7 @@ def unclear_jobs(
 
 def _unclear(regret: Singles, groups: Indices, group_count: int, count: int) -> Wholes:
     jobs = nearest(regret, count)
-    each = count // (2 * group_count)
+    each = max(count // (2 * group_count), min(OF_EACH_GROUP, MOST_OF_GROUPS // group_count))
     if group_count > 1 and each and len(jobs) < len(regret):
         jobs = np.union1d(jobs, nearest_of_each(regret, groups, each))
     return jobs
