@@ -120,20 +120,24 @@ def intake_s(engine: Engine, topics: Topics, topic: str, count: int) -> float:
         target=run, args=(engine, intake), kwargs={"stop": stop, "log": structlog.get_logger()}
     )
     thread.start()
+    try:
+        return _speed(engine, topic, count)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _speed(engine: Engine, topic: str, count: int) -> float:
     began, first, stored = 0.0, 0, 0
+    positions = text("SELECT coalesce(sum(next_offset), 0) FROM position WHERE topic = :topic")
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        while stored < count and thread.is_alive():
-            stored = conn.execute(
-                text("SELECT coalesce(sum(next_offset), 0) FROM position WHERE topic = :topic"),
-                {"topic": topic},
-            ).scalar_one()
+        while stored < count:
+            stored = conn.execute(positions, {"topic": topic}).scalar_one()
             if stored and not first:
                 began, first = time.perf_counter(), stored
             time.sleep(0.005)
-        speed = (count - first) / (time.perf_counter() - began)
+        speed = float(count - first) / (time.perf_counter() - began)
         assert conn.execute(text("SELECT count(*) FROM job")).scalar_one() == count
-    stop.set()
-    thread.join()
     return speed
 
 

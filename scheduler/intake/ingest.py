@@ -99,8 +99,8 @@ def _add(
     try:
         with conn.begin_nested():
             used = {(projects[job.scope].tenant_id, job.document) for job in jobs}
-            add_documents(conn, ((tenant, documents[digest]) for tenant, digest in used))
-            added, others = add_jobs(conn, jobs, projects=projects, source=source)
+            ids = add_documents(conn, {key: documents[key[1]] for key in used})
+            added, others = add_jobs(conn, jobs, projects=projects, documents=ids, source=source)
     except (DataError, IntegrityError) as error:
         return _add_halves(conn, jobs, documents, projects, source, error)
     if not others:

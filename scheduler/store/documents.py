@@ -1,11 +1,16 @@
 """Documents as they come in: each text once for a tenant, however many jobs are on it."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.types import Integer
 
-from scheduler.store.staging import stage
+from scheduler.store.staging import copy_binary
+
+TRIES = 10
 
 
 class Document(NamedTuple):
@@ -31,7 +36,11 @@ class Document(NamedTuple):
     token_stats: bytes
 
 
+Key = tuple[int, bytes]
+"""A tenant's id and a text's digest."""
+
 COLUMNS = {
+    "id": "int8",
     "tenant_id": "int4",
     "digest": "bytea",
     "bytes": "int4",
@@ -43,23 +52,69 @@ COLUMNS = {
     "token_stats": "bytea",
 }
 
-# A document that is known stays as it is, except that a file gives way to a newer place: the old
-# one may be gone.  In the digests' order, so that two processes with the same documents wait for
-# each other and do not lock each other out.
-_ADD = text("""
-    INSERT INTO document
-        (tenant_id, digest, bytes, words, body, path, found_class, features, token_stats)
-    SELECT tenant_id, digest, bytes, words, body, path, found_class, features, token_stats
-    FROM incoming_document ORDER BY tenant_id, digest
-    ON CONFLICT (tenant_id, digest) DO UPDATE SET body = excluded.body, path = excluded.path
-    WHERE document.path IS DISTINCT FROM excluded.path AND document.path IS NOT NULL
+_KNOWN = text("""
+    SELECT asked.tenant_id, asked.digest, document.id, document.path
+    FROM unnest(:tenants, :digests) AS asked (tenant_id, digest)
+    JOIN document USING (tenant_id, digest)
+""").bindparams(
+    bindparam("tenants", type_=ARRAY(Integer)), bindparam("digests", type_=ARRAY(BYTEA))
+)
+_IDS = text("""
+    SELECT nextval(pg_get_serial_sequence('document', 'id')) FROM generate_series(1, :count)
+""")
+_MOVE = text("""
+    UPDATE document SET body = :body, path = :path WHERE id = :id AND path IS NOT NULL
 """)
 
 
-def add_documents(conn: Connection, documents: Iterable[tuple[int, Document]]) -> None:
-    """Add those of *documents* (with their tenants' ids) that are not there.
+def add_documents(conn: Connection, documents: Mapping[Key, Document]) -> dict[Key, int]:
+    """Add those of *documents* that are not there; the ids of all.
 
-    No two of them may have the same tenant and digest.
+    They go straight into their table: a text and its features are too long to be written twice.
+    A document that is known stays as it is, except that a file gives way to a newer place: the
+    old one may be gone.
     """
-    stage(conn, "incoming_document", COLUMNS, ((tenant, *one) for tenant, one in documents))
-    conn.execute(_ADD)
+    for tries in range(1, TRIES + 1):
+        ids = _known(conn, documents)
+        # In one order everywhere, so that two processes with the same documents wait for each
+        # other and do not lock each other out.
+        missing = sorted(documents.keys() - ids.keys())
+        if not missing:
+            return ids
+        try:
+            with conn.begin_nested():
+                return ids | _copied(conn, missing, documents)
+        except IntegrityError:
+            # Another process has added one of them meanwhile; next time it is known.
+            if tries == TRIES:
+                raise
+    raise AssertionError
+
+
+def _known(conn: Connection, documents: Mapping[Key, Document]) -> dict[Key, int]:
+    asked = {
+        "tenants": [tenant for tenant, _ in documents],
+        "digests": [digest for _, digest in documents],
+    }
+    ids, moved = {}, []
+    for tenant, digest, document_id, path in conn.execute(_KNOWN, asked):
+        key = (tenant, digest)
+        ids[key] = document_id
+        newer = documents[key]
+        if path is not None and path != newer.path:
+            moved.append({"id": document_id, "body": newer.body, "path": newer.path})
+    if moved:
+        conn.execute(_MOVE, sorted(moved, key=lambda one: one["id"]))
+    return ids
+
+
+def _copied(
+    conn: Connection, missing: Sequence[Key], documents: Mapping[Key, Document]
+) -> dict[Key, int]:
+    ids = conn.execute(_IDS, {"count": len(missing)}).scalars().all()
+    rows = (
+        (document_id, key[0], *documents[key])
+        for document_id, key in zip(ids, missing, strict=True)
+    )
+    copy_binary(conn, "document", COLUMNS, rows)
+    return dict(zip(missing, ids, strict=True))

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from scheduler.store.documents import Key
 from scheduler.store.scopes import Scope
 from scheduler.store.staging import stage
 
@@ -45,7 +46,7 @@ COLUMNS = {
     "project_id": "int4",
     "key": "text",
     "digest": "bytea",
-    "document": "bytea",
+    "document_id": "int8",
     "task": "text",
     "params": "text",
     "tags": "text",
@@ -64,12 +65,10 @@ _ADD = text("""
             tenant_id, project_id, key, digest, document_id, task, params, tags, priority,
             deadline, min_quality_ppm, max_cost_nusd, residency, data_class, run_when, source)
         SELECT
-            j.tenant_id, j.project_id, j.key, j.digest, d.id, j.task, j.params::jsonb,
+            j.tenant_id, j.project_id, j.key, j.digest, j.document_id, j.task, j.params::jsonb,
             j.tags::jsonb, j.priority, j.deadline, j.min_quality_ppm, j.max_cost_nusd,
             j.residency::text[], j.data_class, j.run_when, :source
-        FROM incoming_job j
-        JOIN document d ON d.tenant_id = j.tenant_id AND d.digest = j.document
-        ORDER BY j.at
+        FROM incoming_job j ORDER BY j.at
         ON CONFLICT (tenant_id, key) DO NOTHING
         RETURNING 1)
     SELECT count(*) FROM added
@@ -87,20 +86,29 @@ def add_jobs(
     jobs: Sequence[IncomingJob],
     *,
     projects: Mapping[str, Scope],
+    documents: Mapping[Key, int],
     source: str,
 ) -> tuple[int, list[int]]:
     """Add those of *jobs* that are new; how many, and the `at` of those refused.
 
     Refused are jobs whose id is known with another digest; the same digest is the same job.
-    Their documents are there, their scopes are among *projects*, and no two have the same id.
+    Their scopes are among *projects*, *documents* has their documents' ids, and no two of them
+    have the same id.
     """
     ids = {path: (scope.tenant_id, scope.id) for path, scope in projects.items()}
-    rows = ((job.at, *ids[job.scope], *job[2:]) for job in jobs)
+    rows = (_row(job, *ids[job.scope], documents) for job in jobs)
     stage(conn, "incoming_job", COLUMNS, rows)
     added: int = conn.execute(_ADD, {"source": source}).scalar_one()
     if added == len(jobs):
         return added, []
     return added, sorted(conn.execute(_OTHERS).scalars())
+
+
+def _row(
+    job: IncomingJob, tenant_id: int, project_id: int, documents: Mapping[Key, int]
+) -> tuple[Any, ...]:
+    document_id = documents[(tenant_id, job.document)]
+    return (job.at, tenant_id, project_id, job.key, job.digest, document_id, *job[5:])
 
 
 _QUEUED = text("SELECT count(*) FROM (SELECT FROM job WHERE state = 'queued' LIMIT :limit) queued")

@@ -30,8 +30,19 @@ def stage(
         )
     )
     cursor.execute(sql.SQL("TRUNCATE {}").format(name))
+    copy_binary(conn, table, columns, rows)
+
+
+def copy_binary(
+    conn: Connection, table: str, columns: Mapping[str, str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Append *rows* to *table*, whose *columns* are of these types, in Postgres's own format.
+
+    Other than text it needs no escapes, and bytes stay half as long.
+    """
+    cursor = driver(conn).cursor()
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
-        name, sql.SQL(", ").join(map(sql.Identifier, columns))
+        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
     with cursor.copy(statement) as copy:
         copy.set_types(list(columns.values()))
