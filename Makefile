@@ -10,7 +10,7 @@ BENCHMARKS ?= features predict solve planning audit intake dispatch end_to_end
 demo: $(VENV)/runtime.stamp
 	$(BIN)/apportion demo
 
-test: java lint
+test: $(BIN)/python java lint
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
 
 java:
@@ -32,13 +32,13 @@ clean:
 # Installed anew whenever pyproject.toml changes.
 $(VENV)/runtime.stamp: pyproject.toml $(BIN)/python
 	@echo "Installing Apportion into $(VENV): a minute or two."
-	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --editable .
+	@$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp
 	@echo "Installing what the tests need into $(VENV)."
-	@$(BIN)/python -m pip install --quiet --group dev
+	@$(BIN)/python -m pip install -qq --group dev
 	@touch $@
 
 $(BIN)/python:
