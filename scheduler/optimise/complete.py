@@ -16,6 +16,9 @@ SWEEPS = 40
 MOVES_PER_JOB = 4
 """How many options of a job are looked at, on the average; unless all jobs are."""
 
+MORE = 6
+"""How many times as many jobs are looked at when those in hand could not mend a row."""
+
 LISTED = 200_000
 """The most moves that one sweep tries where all jobs are looked at."""
 
@@ -34,7 +37,7 @@ def complete(
             return unclear.plan(choice)
         if unclear.everything:
             return None
-        count *= 8
+        count *= MORE
 
 
 def repair(unclear: Unclear) -> bool:

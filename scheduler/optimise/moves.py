@@ -12,6 +12,8 @@ from scheduler.optimise.kernels import Floats, Indices, Wholes
 
 EXACT = 2.0**53
 EPS = 2.0**-52
+PATIENCE = 15_000
+"""After so many moves in a row that break some row, the rest are dearer and would, too."""
 
 
 @compiled
@@ -174,7 +176,11 @@ def sweep(
     """
     seen = np.zeros(len(bounds), np.int64)
     made = 0
+    idle = 0
     for t in range(job_of.shape[0]):
+        idle += 1
+        if idle > PATIENCE and not repairing:
+            break
         i, o = job_of[t], option_of[t]
         source = chosen[i]
         if source == o:
@@ -204,6 +210,7 @@ def sweep(
                     excess[r] = excess_of(r, part_begins, part_weights, bounds, use)
         chosen[i] = o
         made += 1
+        idle = 0
         if repairing and excess.max() <= 0.0:
             break
     return made

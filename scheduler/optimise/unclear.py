@@ -14,7 +14,7 @@ from scheduler.optimise.rows import Rows
 SAMPLED = 20_000
 """How many regrets tell roughly where the least clear jobs are."""
 
-OF_EACH_GROUP, MOST_OF_GROUPS = 32, 32_000
+OF_EACH_GROUP, MOST_OF_GROUPS = 64, 32_000
 """How many jobs of each group are looked at, at the least; and of all groups together."""
 
 Tables = tuple[Indices, Wholes, Wholes, Wholes, Wholes, Wholes, Wholes, Floats]
