@@ -6,7 +6,7 @@ from typing import Any
 from psycopg import sql
 from sqlalchemy import Connection
 
-from scheduler.store.bulk import driver
+from scheduler.store.bulk import driver, driver_errors
 
 
 def stage(
@@ -17,19 +17,18 @@ def stage(
     *columns* are the columns' types by name; each row has a value for every one.  The rows are
     gone when the transaction ends.
     """
-    cursor = driver(conn).cursor()
     name = sql.Identifier(table)
-    # Made once per session and emptied, not made anew: that would swell the system's catalogs.
-    cursor.execute(
-        sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ({}) ON COMMIT DELETE ROWS").format(
-            name,
-            sql.SQL(", ").join(
-                sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(kind))
-                for column, kind in columns.items()
-            ),
-        )
+    types = (
+        sql.SQL("{} {}").format(sql.Identifier(column), sql.SQL(kind))
+        for column, kind in columns.items()
     )
-    cursor.execute(sql.SQL("TRUNCATE {}").format(name))
+    # Made once per session and emptied, not made anew: that would swell the system's catalogs.
+    make = sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} ({}) ON COMMIT DELETE ROWS").format(
+        name, sql.SQL(", ").join(types)
+    )
+    with driver_errors(conn), driver(conn).cursor() as cursor:
+        cursor.execute(make)
+        cursor.execute(sql.SQL("TRUNCATE {}").format(name))
     copy_binary(conn, table, columns, rows)
 
 
@@ -44,7 +43,7 @@ def copy_binary(
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
         sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
     )
-    with cursor.copy(statement) as copy:
+    with driver_errors(conn), cursor.copy(statement) as copy:
         copy.set_types(list(columns.values()))
         for row in rows:
             copy.write_row(row)
