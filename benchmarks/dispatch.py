@@ -167,7 +167,9 @@ def planned(engine: Engine, offers: list[Listing], *, jobs: int, size: int, star
 def worker(engine: Engine, offers: list[Listing], *, jobs: int) -> Rate:
     """Jobs a second of one worker process, from the first bell to the last settlement."""
     access = {one.offer.name: one.access for one in offers}
-    place = Place(worker="worker", stream="work-1", topic="documents.results", wait_s=60)
+    place = Place(
+        worker="worker", stream="work-1", topic="documents.results", wait_s=60, wait_most_s=60
+    )
     policy = WorkPolicy(concurrency=CONCURRENCY)
     with engine.begin() as conn:
         first = conn.execute(text("SELECT min(id) FROM parcel WHERE state = 'ready'")).scalar_one()

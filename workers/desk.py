@@ -49,13 +49,15 @@ class Place:
         worker: its name in leases and logs; nobody else's.
         stream: where its evidence goes; one process's at a time.
         topic: of the results' events.
-        wait_s: how long a job that is given back waits before it is planned again.
+        wait_s: how long a job that is given back waits before it is planned again; twice as
+            long each time, up to *wait_most_s*.
     """
 
     worker: str
     stream: str
     topic: str
     wait_s: float
+    wait_most_s: float
 
 
 class Desk:
@@ -109,6 +111,7 @@ class Desk:
             topic=self.place.topic,
             lease=timedelta(seconds=self.policy.lease_s),
             wait_s=self.place.wait_s,
+            wait_most_s=self.place.wait_most_s,
             names={
                 one.id: Names(offer=one.name, provider=one.provider)
                 for one in self._offers.values()

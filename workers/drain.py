@@ -28,6 +28,8 @@ LOG = structlog.get_logger()
 
 PARCELS_MOST = 16
 """Parcels leased at once: enough that a slow offer's do not keep the others waiting."""
+PARCEL_JOBS = 256
+"""About how many jobs a parcel has."""
 TEXT_BYTES_MOST = 32 * 1024 * 1024
 """Texts read for one flush."""
 LET_GO = Verdict(state=JobState.PLANNED)
@@ -114,7 +116,8 @@ class Drain:
         idle = any(not supply.fresh for supply in self._supplies.values())
         if len(self._left) >= PARCELS_MOST or (fresh >= self._desk.policy.flush_jobs and not idle):
             return
-        found = await self._desk.in_database(self._take_parcel)
+        wanted = max(1, (self._desk.policy.flush_jobs - fresh) // PARCEL_JOBS)
+        found = await self._desk.in_database(lambda conn: self._take_parcels(conn, wanted))
         if not found:
             return
         await self._desk.learn()
@@ -126,12 +129,12 @@ class Drain:
             for job in jobs:
                 self._begin(in_hand(job))
 
-    def _take_parcel(self, conn: Connection) -> list[tuple[Lease, list[Assignment]]]:
+    def _take_parcels(self, conn: Connection, wanted: int) -> list[tuple[Lease, list[Assignment]]]:
         leased = lease_parcels(
             conn,
             provider_id=self._provider_id,
             worker=self._desk.place.worker,
-            limit=1,
+            limit=wanted,
             lease=timedelta(seconds=self._desk.policy.lease_s),
         )
         jobs = defaultdict(list)

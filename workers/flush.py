@@ -73,6 +73,7 @@ class House:
     Attributes:
         worker: who holds the leases; *stream* is where its evidence goes.
         topic: of the results' events.
+        wait_s, wait_most_s: how long a job that is given back waits, the first time and ever.
         names: of the offers, by id.
     """
 
@@ -81,6 +82,7 @@ class House:
     topic: str
     lease: timedelta
     wait_s: float
+    wait_most_s: float
     names: dict[int, Names]
 
 
@@ -168,7 +170,7 @@ def was_done(conn: Connection, batch: Batch) -> bool:
 
 
 def _settle_jobs(conn: Connection, settled: Settlement, house: House) -> None:
-    move_jobs(conn, settled.moves)
+    move_jobs(conn, settled.moves, wait_most_s=house.wait_most_s)
     ended = end(conn, settled.ended)
     if ended != len(settled.ended):
         raise Broken(f"{len(settled.ended) - ended} attempts were ended by somebody else")

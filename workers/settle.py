@@ -122,8 +122,10 @@ def _settle(
     hand, outcome, state = turn.hand, turn.outcome, turn.verdict.state
     before = hand.purse
     after, short_nusd = account(hand, outcome)
+    seal = None
     if outcome is not None:
-        _bill(book, outcome, short_nusd=short_nusd, is_result=state is JobState.DONE)
+        seal = hashlib.sha256(outcome.output).digest() if outcome.output is not None else None
+        _bill(book, outcome, seal, short_nusd=short_nusd, is_result=state is JobState.DONE)
     over = state is not JobState.PLANNED
     if over and after.free_nusd:
         book.entries.append(_release(hand, after.free_nusd))
@@ -143,12 +145,14 @@ def _settle(
                 wait_s=wait_s,
             )
         )
-    if state in (JobState.DONE, JobState.FAILED):
-        _publish(book, turn, after, names=names, at=at)
+    if over and state is not JobState.QUEUED:
+        _publish(book, turn, after, seal, names=names, at=at)
     book.purses.append((hand, after))
 
 
-def _bill(book: Settlement, outcome: Outcome, *, short_nusd: int, is_result: bool) -> None:
+def _bill(
+    book: Settlement, outcome: Outcome, seal: bytes | None, *, short_nusd: int, is_result: bool
+) -> None:
     noted = outcome.noted
     book.ended.append(
         Ended(
@@ -165,7 +169,7 @@ def _bill(book: Settlement, outcome: Outcome, *, short_nusd: int, is_result: boo
             seconds=outcome.seconds,
         )
     )
-    book.calls.append(_facts(outcome))
+    book.calls.append(_facts(outcome, seal))
     if not outcome.cost_nusd:
         return
     kind = EntryKind.POSTING if is_result else EntryKind.WASTE
@@ -181,10 +185,9 @@ def _error(outcome: Outcome) -> str | None:
     return f"{outcome.trouble}: {outcome.error or ''}".rstrip(": ")
 
 
-def _facts(outcome: Outcome) -> list[Any]:
+def _facts(outcome: Outcome, seal: bytes | None) -> list[Any]:
     """One row of `CALL_FACTS`."""
     noted = outcome.noted
-    seal = hashlib.sha256(outcome.output).hexdigest() if outcome.output is not None else None
     return [
         str(noted.id),
         noted.hand.job.job_id,
@@ -200,7 +203,7 @@ def _facts(outcome: Outcome) -> list[Any]:
         outcome.finish,
         outcome.served_model,
         outcome.request_id,
-        seal,
+        seal.hex() if seal else None,
     ]
 
 
@@ -232,7 +235,13 @@ def _release(hand: InHand, amount_nusd: int) -> Entry:
 
 
 def _publish(
-    book: Settlement, turn: Turn, purse: Purse, *, names: dict[int, Names], at: str
+    book: Settlement,
+    turn: Turn,
+    purse: Purse,
+    seal: bytes | None,
+    *,
+    names: dict[int, Names],
+    at: str,
 ) -> None:
     hand, verdict = turn.hand, turn.verdict
     answer = turn.outcome if verdict.state is JobState.DONE else None
@@ -251,7 +260,7 @@ def _publish(
             reduction=option.reduction if option else None,
             cost_nusd=purse.spent_nusd,
             quality_ppm=option.quality_ppm if option else None,
-            digest=hashlib.sha256(output or (reason or "").encode()).digest(),
+            digest=seal if answer and seal else hashlib.sha256((reason or "").encode()).digest(),
         )
     )
     message = _message(hand, answer, verdict.state, reason, purse, names=names, at=at)

@@ -88,6 +88,7 @@ def _work(settings: Settings, service: Service, providers: list[str]) -> int:
             stream=f"work-{slot}",
             topic=settings.results_topic,
             wait_s=policies.plan.deferral_s,
+            wait_most_s=policies.plan.deferral_max_s,
         )
 
         def access_to() -> Mapping[str, ProviderAccess]:

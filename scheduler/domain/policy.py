@@ -128,7 +128,7 @@ class WorkPolicy:
     """
 
     lease_s: float = 60.0
-    flush_jobs: int = 500
+    flush_jobs: int = 1_000
     flush_s: float = 0.5
     concurrency: int = 64
     call_s: float = 120.0

@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
-from operator import attrgetter
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select, text
@@ -28,9 +27,10 @@ class NoBudget(Refused):
         self.day = day
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One ledger entry to be written; the fields in the order of the table's columns.
+class Entry(NamedTuple):
+    """One ledger entry to be written; the fields in the order of `COLUMNS`.
+
+    A tuple: they are made by the hundred thousand.
 
     Attributes:
         amount_nusd: above zero; an entry of nothing is not written.
@@ -98,8 +98,7 @@ def book(conn: Connection, entries: Sequence[Entry]) -> None:
     conn.execute(select(func.pg_advisory_xact_lock_shared(*BOOKING)))
     moved = _sums(entries)
     _move_budgets(conn, moved)
-    # Not astuple, which copies deeply: with 100 000 entries it would take longer than all else.
-    copy_rows(conn, "ledger", COLUMNS, map(attrgetter(*COLUMNS), entries))
+    copy_rows(conn, "ledger", COLUMNS, entries)
 
 
 def grant(conn: Connection, asks: Sequence[tuple[int, date, int]]) -> list[bool]:

@@ -51,7 +51,7 @@ _DEAD = text("""
 # A job that is given back has no plan's money; what is held for unknown calls stays.
 _GIVE_BACK = text("""
     UPDATE job
-    SET state = 'queued', parcel_id = NULL, plan_id = NULL, reserved_nusd = job.held_nusd,
+    SET state = 'queued', parcel_id = NULL, reserved_nusd = job.held_nusd,
         deferrals = least(job.deferrals::int + 1, 32767),
         deferral_reason = 'its parcel was given up: every worker that had it died or lost it'
     FROM (

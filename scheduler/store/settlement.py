@@ -33,7 +33,8 @@ class JobMove(NamedTuple):
         held_nusd: how much more is now kept for calls whose outcome is unknown.
         spent_nusd: how much was billed.
         reason: why it was given back.
-        wait_s: how long it then waits, before it is planned again.
+        wait_s: how long it then waits, before it is planned again, the first time; twice as
+            long each time after.
     """
 
     job_id: int
@@ -52,14 +53,15 @@ _MOVE = text("""
     UPDATE job
     SET state = moved.state,
         parcel_id = CASE WHEN moved.state = 'planned' THEN job.parcel_id END,
-        plan_id = CASE WHEN moved.state = 'queued' THEN NULL ELSE job.plan_id END,
         reserved_nusd = job.reserved_nusd - moved.used,
         held_nusd = job.held_nusd + moved.held,
         spent_nusd = job.spent_nusd + moved.spent,
         finished_at = CASE WHEN moved.state IN ('done', 'failed') THEN now() END,
-        deferrals = job.deferrals + CASE WHEN moved.state = 'queued' THEN 1 ELSE 0 END,
+        deferrals = least(job.deferrals::int + (moved.state = 'queued')::int, 32767),
         deferral_reason = CASE WHEN moved.state = 'queued' THEN moved.reason END,
-        not_before = CASE WHEN moved.state = 'queued' THEN now() + make_interval(secs => wait)
+        not_before = CASE WHEN moved.state = 'queued'
+                     THEN now() + make_interval(secs => least(
+                         :wait_most_s, wait * power(2, least(job.deferrals, 30))))
                      ELSE job.not_before END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:parcels AS bigint[]), CAST(:states AS text[]),
                 CAST(:frees AS bigint[]), CAST(:used AS bigint[]), CAST(:held AS bigint[]),
@@ -117,8 +119,10 @@ RESULT_COLUMNS = (
 )
 
 
-def move_jobs(conn: Connection, moves: Sequence[JobMove]) -> None:
+def move_jobs(conn: Connection, moves: Sequence[JobMove], *, wait_most_s: float) -> None:
     """Apply *moves* (one per job) to jobs of parcels whose leases the transaction holds.
+
+    No job waits longer than *wait_most_s*.
 
     Raises:
         PurseDiffers: somebody else changed one of them; roll back.
@@ -137,6 +141,7 @@ def move_jobs(conn: Connection, moves: Sequence[JobMove]) -> None:
             "spent": [move.spent_nusd for move in moves],
             "reasons": [move.reason for move in moves],
             "waits": [move.wait_s for move in moves],
+            "wait_most_s": wait_most_s,
         },
     )
     if moved.rowcount != len(moves):

@@ -34,7 +34,9 @@ async def desk_for(
             client,
             access_to=lambda: access,
             policy=policy,
-            place=Place(worker=worker, stream=f"work-{worker}", topic=TOPIC, wait_s=60.0),
+            place=Place(
+                worker=worker, stream=f"work-{worker}", topic=TOPIC, wait_s=60.0, wait_most_s=90.0
+            ),
         )
         try:
             yield desk

@@ -15,8 +15,7 @@ from scheduler.domain.ledger import EntryKind
 from scheduler.domain.listing import Listing, PriceSource, Protocol, ProviderAccess
 from scheduler.domain.offer import Lane, Offer
 from scheduler.store.budgets import set_budget
-from scheduler.store.documents import Document, add_documents
-from scheduler.store.jobs_in import IncomingJob, add_jobs
+from scheduler.store.bulk import copy_rows
 from scheduler.store.ledger import Entry, book
 from scheduler.store.offers import PlanOffer, plan_offers, sync_catalog
 from scheduler.store.parcels_made import NewParcel, add_parcels, reserve_ids
@@ -211,43 +210,62 @@ def plan(
 
 def _take_in(conn: Connection, jobs: Sequence[Wish], *, project: str) -> None:
     scope = ensure_scope(conn, project)
-    digests = [hashlib.sha256(wish.text.encode()).digest() for wish in jobs]
-    documents = {
-        digest: Document(
-            digest=digest,
-            length=len(wish.text.encode()),
-            words=len(wish.text.split()),
-            body=None if wish.path else wish.text,
-            path=wish.path,
-            found_class="public",
-            features=b"",
-            token_stats=b"",
-        )
-        for digest, wish in zip(digests, jobs, strict=True)
-    }
-    add_documents(conn, [(scope.tenant_id, one) for one in documents.values()])
-    incoming = [
-        IncomingJob(
-            at=at,
-            scope=project,
-            key=wish.key,
-            digest=hashlib.sha256(wish.key.encode()).digest(),
-            document=digests[at],
-            task=wish.task,
-            params=json.dumps(wish.params),
-            tags=json.dumps(wish.tags),
-            priority=5,
-            deadline=None,
-            min_quality_ppm=0,
-            max_cost_nusd=wish.max_cost_nusd,
-            residency="{}",
-            data_class="public",
-            run_when="now",
-        )
-        for at, wish in enumerate(jobs)
-    ]
-    added, refused = add_jobs(conn, incoming, projects={project: scope}, source="test")
-    assert (added, refused) == (len(jobs), [])
+    sizes = [len(wish.text.encode()) for wish in jobs]
+    copy_rows(
+        conn,
+        "document",
+        ["tenant_id", "digest", "bytes", "words", "body", "path", "features", "token_stats"],
+        [
+            (
+                scope.tenant_id,
+                hashlib.sha256(wish.text.encode()).digest(),
+                size,
+                size // 5,
+                None if wish.path else wish.text,
+                wish.path,
+                b"",
+                b"",
+            )
+            for wish, size in zip(jobs, sizes, strict=True)
+        ],
+    )
+    # Each wish has a text of its own, and so the newest documents are theirs, in their order.
+    documents = conn.execute(
+        text("SELECT id FROM document ORDER BY id DESC LIMIT :count"), {"count": len(jobs)}
+    ).scalars()
+    copy_rows(
+        conn,
+        "job",
+        [
+            "tenant_id",
+            "project_id",
+            "key",
+            "digest",
+            "document_id",
+            "task",
+            "params",
+            "tags",
+            "max_cost_nusd",
+            "data_class",
+            "source",
+        ],
+        [
+            (
+                scope.tenant_id,
+                scope.id,
+                wish.key,
+                hashlib.sha256(wish.key.encode()).digest(),
+                document_id,
+                wish.task,
+                json.dumps(wish.params),
+                json.dumps(wish.tags),
+                wish.max_cost_nusd,
+                "public",
+                "test",
+            )
+            for wish, document_id in zip(jobs, sorted(documents), strict=True)
+        ],
+    )
 
 
 def _option(
