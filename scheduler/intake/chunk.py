@@ -184,7 +184,7 @@ def _documents(texts: dict[bytes, tuple[str, str | None]]) -> dict[bytes, Docume
     plain = [text for text, _ in texts.values()]
     if not plain:
         return {}
-    features, stats = document_features(plain).astype("<f4"), script_bytes(plain).astype("<i4")
+    features, stats = document_features(plain).astype("<f2"), script_bytes(plain).astype("<i4")
     classes = found_classes(plain, stats)
     words = stats[:, WORDS].tolist()
     feature_bytes, stat_bytes = _rows(features), _rows(stats)

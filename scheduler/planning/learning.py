@@ -95,7 +95,7 @@ def _observations(scores: Scores, policy: PlanPolicy) -> Observations:
     documents, first, row = np.unique(scores.document, return_index=True, return_inverse=True)
     assert len(documents) == len(first)
     return Observations(
-        features=scores.features[first],
+        features=scores.features[first].astype(np.float32),
         row=row.astype(np.int64),
         task=scores.task,
         offer=scores.offer,

@@ -49,14 +49,14 @@ class Scores:
     """n outcomes of answers, the newest first.
 
     Attributes:
-        document: (n,) int64 ids.  features: (n, FEATURES) float32 of those documents.
+        document: (n,) int64 ids.  features: (n, FEATURES) float16 of those documents.
         prior: (n,) the catalog's, NaN where it has none.
         score: (n,) 0 to 1.
         at: when it was said.
     """
 
     document: NDArray[np.int64]
-    features: NDArray[np.float32]
+    features: NDArray[np.float16]
     task: list[str]
     offer: list[str]
     reduction: list[str]
@@ -83,11 +83,11 @@ class Calls:
 def read_scores(conn: Connection, *, edit_score: float, limit: int) -> Scores:
     """What was said of answers; an answer that was edited is worth *edit_score*."""
     rows = conn.execute(
-        _SCORES, {"edit_score": edit_score, "limit": limit, "width": 4 * FEATURES}
+        _SCORES, {"edit_score": edit_score, "limit": limit, "width": 2 * FEATURES}
     ).all()
     return Scores(
         document=np.array([row.document_id for row in rows], np.int64),
-        features=_matrix([row.features for row in rows], "<f4", FEATURES),
+        features=_matrix([row.features for row in rows], "<f2", FEATURES),
         task=[row.task for row in rows],
         offer=[row.offer for row in rows],
         reduction=[row.reduction for row in rows],

@@ -51,7 +51,7 @@ _FIELDS: tuple[tuple[str, str, str], ...] = (
     ("words", ">i4", "coalesce((job.params ->> 'words')::int, 0)"),
 )
 _COLUMNS: tuple[tuple[str, str, int, str], ...] = (
-    ("features", "<f4", FEATURES, "document.features"),
+    ("features", "<f2", FEATURES, "document.features"),
     ("token_stats", "<i4", TOKEN_STATS, "document.token_stats"),
 )
 _KINDS: dict[str, Any] = (
@@ -85,7 +85,7 @@ class Window:
         used_nusd: (n,) int64, spent on it, or kept for attempts whose outcome is unknown.
         params_bytes: (n,) int64, the length of what the task has beside the document.
         words: (n,) int64, how long the answer is to be; 0 where the client did not say.
-        features: (n, FEATURES) float32; zeros where the document's are of another version.
+        features: (n, FEATURES) float16; zeros where the document's are of another version.
         token_stats: (n, TOKEN_STATS) int32; likewise.
         places: the residencies that occur, each a tuple of regions; the first is empty.
     """
@@ -106,7 +106,7 @@ class Window:
     used_nusd: NDArray[np.int64]
     params_bytes: NDArray[np.int64]
     words: NDArray[np.int64]
-    features: NDArray[np.float32]
+    features: NDArray[np.float16]
     token_stats: NDArray[np.int32]
     places: tuple[tuple[str, ...], ...]
 
@@ -198,11 +198,12 @@ def _records(
     conn: Connection, selection: str, values: dict[str, Any]
 ) -> Iterator[NDArray[np.void]]:
     fields = [source for _, _, source in _FIELDS]
-    for _, _, width, source in _COLUMNS:
+    for _, kind, width, source in _COLUMNS:
+        size = width * np.dtype(kind).itemsize
         # Of another version of the program: the estimates then know nothing of the document.
         fields.append(
-            f"CASE octet_length({source}) WHEN {width * 4} THEN {source}"
-            f" ELSE decode(repeat('00', {width * 4}), 'hex') END"
+            f"CASE octet_length({source}) WHEN {size} THEN {source}"
+            f" ELSE decode(repeat('00', {size}), 'hex') END"
         )
     query = (
         f"COPY (SELECT {', '.join(fields)} FROM ({selection}) AS due"  # noqa: S608 - likewise

@@ -187,7 +187,7 @@ def _add_document(conn: Connection, wish: Wish, number: int) -> int:
             "words": len(wish.text.split()),
             "body": wish.text,
             "found_class": wish.found_class,
-            "features": document_features([wish.text]).astype("<f4").tobytes(),
+            "features": document_features([wish.text]).astype("<f2").tobytes(),
             "stats": script_bytes([wish.text]).astype("<i4").tobytes(),
         },
     ).scalar_one()

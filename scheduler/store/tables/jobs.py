@@ -46,7 +46,7 @@ class _DocumentColumns(TypedColumns):
     # Where the text is read from instead, under a configured root.
     path: Named[str | None] = Column(Text)
     found_class = Column(Text, nullable=False, server_default=DataClass.PUBLIC)
-    # float32[FEATURES] and int32[k], little-endian: the quality and the token models' inputs.
+    # float16[FEATURES] and int32[k], little-endian: the quality and the token models' inputs.
     features = Column(Bytes, nullable=False)
     token_stats = Column(Bytes, nullable=False)
 
