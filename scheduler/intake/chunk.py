@@ -140,7 +140,11 @@ class Reader:
         return text, str(file)
 
     def _incoming(self, index: int, message: JobMessage, document: bytes) -> IncomingJob:
-        params, tags = _spelt(message.params()), _spelt(message.tags or {})
+        given = message.params()
+        params, tags = (
+            _spelt(given) if given else "{}",
+            _spelt(message.tags) if message.tags else "{}",
+        )
         quality = message.min_quality or 0.0
         # Rounded up, and 0.7 * 1e6 is not quite 700000.
         min_quality_ppm = math.ceil(round(quality * 1e6, 3))

@@ -31,6 +31,9 @@ QUESTION_MAX = 10_000
 WORDS_MAX = 100_000
 
 
+TASKS = frozenset(map(str, Task))
+
+
 def _nusd(amount: object) -> int:
     # A bool is a number to Python; `"max_cost_usd": true` is a mistake all the same.
     if isinstance(amount, bool) or not isinstance(amount, str | int | float):
@@ -43,7 +46,7 @@ def _nusd(amount: object) -> int:
 
 def _task(task: object) -> object:
     """The commonest mistake of all gets the nearest word."""
-    if isinstance(task, str) and task not in set(Task):
+    if isinstance(task, str) and task not in TASKS:
         near = difflib.get_close_matches(task, list(Task), n=1)
         hint = f"; did you mean {str(near[0])!r}?" if near else ""
         words = ", ".join(Task)
