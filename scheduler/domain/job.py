@@ -49,6 +49,7 @@ class DataClass(StrEnum):
     CONFIDENTIAL = "confidential"
     RESTRICTED = "restricted"
 
+
 KEPT_PPM = {Reduction.NONE: 1_000_000, Reduction.LIGHT: 500_000, Reduction.STRONG: 200_000}
 """The most of a document's text (ppm of its characters) that a reduction keeps."""
 

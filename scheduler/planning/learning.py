@@ -33,6 +33,8 @@ HELD_BACK_OF = 4
 OUTCOMES_MAX = 200_000
 CALLS_AGE = timedelta(days=60)
 LEAST_CALLS = 20
+LEAST_PROJECTS = 5
+"""With fewer, projects are not held back whole: what is left would say little of the rest."""
 
 Chosen = NDArray[np.bool_]
 
@@ -94,6 +96,7 @@ def _observations(scores: Scores, policy: PlanPolicy) -> Observations:
     )
     documents, first, row = np.unique(scores.document, return_index=True, return_inverse=True)
     assert len(documents) == len(first)
+    projects = scores.project[first]
     return Observations(
         features=scores.features[first].astype(np.float32),
         row=row.astype(np.int64),
@@ -101,6 +104,8 @@ def _observations(scores: Scores, policy: PlanPolicy) -> Observations:
         offer=scores.offer,
         score=np.minimum(scores.score / kept, 1.0),
         prior=scores.prior,
+        # What was learned in some projects is tried on others: a new one is never like the old.
+        group=None if np.unique(projects).size < LEAST_PROJECTS else projects.tolist(),
     )
 
 

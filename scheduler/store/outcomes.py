@@ -12,7 +12,8 @@ from scheduler.estimate.features import FEATURES, TOKEN_STATS
 
 # One outcome per job: the last score that was given, or else the last use, edit or ignore.
 _SCORES = text("""
-    SELECT job.document_id, document.features, job.task, offer.name AS offer, result.reduction,
+    SELECT job.document_id, job.project_id, document.features, job.task,
+           offer.name AS offer, result.reduction,
            (offer.quality_prior ->> job.task)::float8 / 1e6 AS prior,
            CASE said.kind WHEN 'score' THEN said.score_ppm / 1e6 WHEN 'use' THEN 1.0
                 WHEN 'edit' THEN :edit_score ELSE 0.0 END::float8 AS score,
@@ -49,13 +50,14 @@ class Scores:
     """n outcomes of answers, the newest first.
 
     Attributes:
-        document: (n,) int64 ids.  features: (n, FEATURES) float16 of those documents.
+        document, project: (n,) int64 ids.  features: (n, FEATURES) float16 of those documents.
         prior: (n,) the catalog's, NaN where it has none.
         score: (n,) 0 to 1.
         at: when it was said.
     """
 
     document: NDArray[np.int64]
+    project: NDArray[np.int64]
     features: NDArray[np.float16]
     task: list[str]
     offer: list[str]
@@ -87,6 +89,7 @@ def read_scores(conn: Connection, *, edit_score: float, limit: int) -> Scores:
     ).all()
     return Scores(
         document=np.array([row.document_id for row in rows], np.int64),
+        project=np.array([row.project_id for row in rows], np.int64),
         features=_matrix([row.features for row in rows], "<f2", FEATURES),
         task=[row.task for row in rows],
         offer=[row.offer for row in rows],
