@@ -1,6 +1,5 @@
 """A problem's columns, made ready to be priced chunk by chunk on every core."""
 
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -381,14 +380,6 @@ def weights_and_offsets(
         assert problem.losses is not None
         return problem.gains.astype(np.float64) + problem.losses, -problem.losses
     return problem.weights, None
-
-
-def chunks_of(length: int, size: int) -> Iterator[slice]:
-    """Slices of *size* that cover *length*."""
-    for at in itertools.count(0, size):
-        if at >= length:
-            return
-        yield slice(at, min(at + size, length))
 
 
 def most_value(problem: Problem) -> float:

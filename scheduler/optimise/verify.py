@@ -1,13 +1,15 @@
 """`scheduler.domain.plan.violations` for millions of jobs: the same rules, in whole columns."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.domain.plan import DEFERRED, PPM, Row, RowKind, Violation
-from scheduler.optimise.columns import Columns
-from scheduler.optimise.kernels import Wholes
 from scheduler.optimise.problem import Problem
-from scheduler.optimise.rows import sums
+
+if TYPE_CHECKING:
+    from scheduler.optimise.columns import Columns
 
 
 def violations_in_columns(problem: Problem, plan: NDArray[np.int32]) -> tuple[Violation, ...]:
@@ -16,19 +18,24 @@ def violations_in_columns(problem: Problem, plan: NDArray[np.int32]) -> tuple[Vi
     Equal to what `violations` finds one job at a time, which a test holds it to; every
     option must be one that exists.
     """
+    # Compiled code takes a while to load, and processes that never plan import this, too.
+    from scheduler.optimise.columns import Columns
+    from scheduler.optimise.rows import sums
+
     columns = Columns(problem)
     choice = np.ascontiguousarray(plan, np.int32)
     barred = np.flatnonzero(~_allowed(columns, choice))
     _, used = columns.measure_up(choice)
     found = [Violation(rule=f"job {job}", excess=1) for job in barred.tolist()]
     for row in problem.rows:
-        over = _excess(row, columns.measures, used)
+        part, whole, jobs = sums(row, columns.measures, used)
+        over = _excess(row, part=part, whole=whole, jobs=jobs)
         if over > 0:
             found.append(Violation(rule=row.name, excess=over))
     return tuple(found)
 
 
-def _allowed(columns: Columns, choice: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _allowed(columns: "Columns", choice: NDArray[np.int32]) -> NDArray[np.bool_]:
     """(n,) whether each job may have what it has."""
     problem = columns.problem
     served = np.flatnonzero(choice != DEFERRED)
@@ -47,9 +54,8 @@ def _allowed(columns: Columns, choice: NDArray[np.int32]) -> NDArray[np.bool_]:
     return allowed
 
 
-def _excess(row: Row, measures: list[str], used: Wholes) -> int:
+def _excess(row: Row, *, part: int, whole: int, jobs: int) -> int:
     """By how much *row* is broken, as the domain counts it."""
-    part, whole, jobs = sums(row, measures, used)
     match row.kind:
         case RowKind.MOST:
             return part - row.limit

@@ -73,7 +73,7 @@ def test_a_cache_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
 
 def test_importing_the_solve_loads_neither_solver_nor_compiler() -> None:
     code = (
-        "import sys, scheduler.optimise.solve, scheduler.optimise.problem;"
+        "import sys, scheduler.optimise.solve, scheduler.optimise.verify;"
         "print([name for name in ('numba', 'ortools', 'matplotlib') if name in sys.modules])"
     )
 
