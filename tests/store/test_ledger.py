@@ -1,7 +1,6 @@
 """The ledger and the budgets it moves: both or neither, and never more than there is."""
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import date
 from threading import Barrier
 
@@ -237,7 +236,7 @@ def test_whatever_is_booked_the_budgets_are_what_the_ledger_adds_up_to(
         kept: list[tuple[str, date, EntryKind, int]] = []
         for path, day, moves in steps:
             entries = [
-                replace(one[path, kind], amount_nusd=nusd, booked_on=day) for kind, nusd in moves
+                one[path, kind]._replace(amount_nusd=nusd, booked_on=day) for kind, nusd in moves
             ]
             try:
                 with conn.begin_nested():
