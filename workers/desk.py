@@ -149,12 +149,13 @@ class Desk:
             return work(conn)
 
     async def learn(self) -> None:
-        """Read the prices that are new, and the offers where those may be new too."""
+        """Read the prices that are new, the offers where those may be too, and the breakers."""
         after = max(self._prices, default=0)
         new = await self.in_database(lambda conn: read_prices(conn, after=after))
         self._prices |= new
         if new or time.monotonic() - self._read_at > CATALOG_S:
             await self._read_catalog()
+        await self.share_breakers()
 
     async def _read_catalog(self) -> None:
         found = await self.in_database(read_offers)
@@ -223,7 +224,7 @@ class Desk:
         task.add_done_callback(self._side_tasks.discard)
 
     def _freed(self) -> None:
-        for channel in self._channels.values():
+        for channel in self.channels():
             if channel.waiting:
                 channel.pump()
 
@@ -234,7 +235,7 @@ class Desk:
             return
         self._shared_at = time.monotonic()
         runs = self.breakers.take_runs(self.now())
-        known = list(self._channels)
+        known = list(self._offers)
         try:
             fresh = await self.in_thread(
                 lambda: self._transact(
@@ -260,7 +261,8 @@ class Desk:
                     until=str(breaker.resting_until),
                 )
         self.breakers.shared = self.breakers.shared | dict(fresh)
-        for channel in self._channels.values():
+        # A list: a call that is turned away may open the way to another offer.
+        for channel in self.channels():
             channel.pump()
 
     def close(self) -> None:

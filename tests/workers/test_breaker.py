@@ -1,0 +1,183 @@
+"""An offer that fails again and again is left alone, by all workers."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, Engine, text
+
+from scheduler.domain.breaker import Breaker, BreakerPolicy
+from scheduler.store.breakers import read_breakers
+from scheduler.store.offers import plan_offers, sync_catalog
+from tests.workers.audit import assert_books_are_right, count, job_states
+from tests.workers.bench import desk_for, policy, work_off
+from tests.workers.planned import add_budget, listing, plan, wishes
+from tests.workers.stub import Reply, Stub, answer, error, serving
+from workers.breaking import Breakers, Run, share
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+POLICY = BreakerPolicy(failures_max=3, rest=timedelta(seconds=30))
+
+
+def one_by_one(outcomes: list[bool]) -> Breaker:
+    breaker = Breaker()
+    for succeeded in outcomes:
+        if succeeded:
+            breaker = breaker.after_success()
+        elif breaker.allows(NOON):
+            breaker = breaker.after_failure(NOON, POLICY)
+    return breaker
+
+
+@given(st.lists(st.booleans(), max_size=12))
+def test_a_run_says_what_its_calls_one_by_one_would(outcomes: list[bool]) -> None:
+    run = Run()
+    for succeeded in outcomes:
+        run = run.after_success() if succeeded else run.after_failure("down")
+
+    assert run.applied_to(Breaker(), now=NOON, policy=POLICY) == one_by_one(outcomes)
+
+
+@given(st.lists(st.booleans(), max_size=12))
+def test_a_process_sees_its_own_failures_before_it_has_shared_them(outcomes: list[bool]) -> None:
+    breakers = Breakers(policy=POLICY)
+    for succeeded in outcomes:
+        if succeeded:
+            breakers.succeeded(1)
+        else:
+            breakers.failed(1, "down")
+
+    assert breakers.now(1, NOON) == one_by_one(outcomes)
+    assert breakers.is_calm(1) == (one_by_one(outcomes).failures == 0)
+
+
+def test_after_a_rest_an_offer_is_probed_until_it_does_well() -> None:
+    rested = Breaker(failures=3, resting_until=NOON - timedelta(seconds=1))
+    breakers = Breakers(policy=POLICY, shared={1: rested})
+
+    assert breakers.is_probing(1, NOON)
+    breakers.succeeded(1)
+    assert not breakers.is_probing(1, NOON)
+
+
+def test_one_failed_probe_rests_the_offer_again() -> None:
+    rested = Breaker(failures=3, resting_until=NOON - timedelta(seconds=1))
+    breakers = Breakers(policy=POLICY, shared={1: rested})
+
+    breakers.failed(1, "still down")
+
+    assert not breakers.now(1, NOON).allows(NOON)
+
+
+@pytest.fixture
+def offer_id(conn: Connection) -> int:
+    sync_catalog(conn, [listing("acme/m")])
+    return plan_offers(conn)[0].id
+
+
+def test_failures_of_several_workers_add_up(conn: Connection, offer_id: int) -> None:
+    for _ in range(3):
+        run = {offer_id: Run(failures=1, error="down")}
+        share(conn, run, known=[], now=NOON, policy=POLICY)
+
+    [breaker] = read_breakers(conn, [offer_id]).values()
+    assert breaker == Breaker(failures=3, resting_until=NOON + POLICY.rest)
+
+
+def test_a_success_of_any_worker_forgets_the_failures(conn: Connection, offer_id: int) -> None:
+    share(conn, {offer_id: Run(failures=2)}, known=[], now=NOON, policy=POLICY)
+    share(conn, {offer_id: Run(succeeded=True)}, known=[], now=NOON, policy=POLICY)
+
+    assert read_breakers(conn, [offer_id]) == {offer_id: Breaker()}
+
+
+def test_calls_that_go_well_write_nothing(conn: Connection, offer_id: int) -> None:
+    share(conn, {offer_id: Run(succeeded=True)}, known=[offer_id], now=NOON, policy=POLICY)
+
+    assert count(conn, "breaker") == 0
+
+
+def failing(model: str) -> Reply:
+    async def reply(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return error(503) if body["model"] == model else answer(stub, request, body)
+
+    return reply
+
+
+def test_a_resting_offer_is_called_no_more_and_its_jobs_move_at_once(engine: Engine) -> None:
+    async def scene() -> Stub:
+        async with serving(failing("small")) as stub:
+            offers = [
+                listing("acme/small", url=stub.url, concurrency=4),
+                listing("acme/large", url=stub.url),
+            ]
+            with engine.begin() as conn:
+                add_budget(conn, 100)
+                plan(conn, wishes(100), listings=offers)
+            limits = policy(breaker_failures=5, tries_max=1)
+            async with desk_for(engine, offers, policy=limits) as desk:
+                await work_off(desk, "acme")
+            return stub
+
+    stub = asyncio.run(scene())
+
+    # Five failures in a row, and what was under way when they came.
+    assert stub.models.count("small") <= 5 + 4
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 100}
+        assert count(conn, "breaker", "resting_until > now()") == 1
+        assert_books_are_right(conn)
+
+
+def test_what_one_worker_learned_keeps_the_next_from_calling(engine: Engine) -> None:
+    async def scene() -> Stub:
+        async with serving() as stub:
+            offers = [listing("acme/small", url=stub.url), listing("acme/large", url=stub.url)]
+            with engine.begin() as conn:
+                add_budget(conn, 100)
+                plan(conn, wishes(20), listings=offers)
+                conn.execute(
+                    text(
+                        "INSERT INTO breaker (offer_id, failures, resting_until)"
+                        " SELECT id, 5, now() + interval '1 h' FROM offer"
+                        " WHERE name = 'acme/small'"
+                    )
+                )
+            async with desk_for(engine, offers) as desk:
+                await desk.learn()
+                await work_off(desk, "acme")
+            return stub
+
+    stub = asyncio.run(scene())
+
+    assert set(stub.models) == {"large"}
+
+
+def test_an_offer_that_only_a_person_can_mend_rests_at_once(engine: Engine) -> None:
+    async def bad_key(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        if body["model"] == "small":
+            return error(401, code="invalid_api_key")
+        return answer(stub, request, body)
+
+    async def scene() -> Stub:
+        async with serving(bad_key) as stub:
+            offers = [
+                listing("acme/small", url=stub.url, concurrency=1),
+                listing("acme/large", url=stub.url),
+            ]
+            with engine.begin() as conn:
+                add_budget(conn, 100)
+                plan(conn, wishes(20), listings=offers)
+            async with desk_for(engine, offers) as desk:
+                await work_off(desk, "acme")
+            return stub
+
+    stub = asyncio.run(scene())
+
+    assert stub.models.count("small") == 1
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 20}
