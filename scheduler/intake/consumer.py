@@ -31,7 +31,6 @@ from scheduler.intake.partitions import Listener, Partitions
 from scheduler.intake.writer import RETRY_S, Stopping, Writer, is_passing
 
 POLL_MS = 1_000
-JOIN_MS = 3_000
 JOIN_LIMIT_S = 15.0
 """kafka-python 3.0.12 may forget that it is joining the group, when the topic's partitions have
 changed and a poll ends in the midst of it.  It then sends no heartbeats and never joins; who has
@@ -192,10 +191,8 @@ class _Session:
 
     def _poll(self) -> Mapping[TopicPartition, Sequence[ConsumerRecord]]:
         try:
-            is_joined = self._is_joined()
-            found: dict[TopicPartition, list[ConsumerRecord]] = self.consumer.poll(
-                POLL_MS if is_joined else JOIN_MS
-            )
+            self._check_joined()
+            found: dict[TopicPartition, list[ConsumerRecord]] = self.consumer.poll(POLL_MS)
         except OffsetOutOfRangeError as error:
             self.partitions.mislaid(error.args[0])
         except NoOffsetForPartitionError:
@@ -205,8 +202,8 @@ class _Session:
             return found
         return {}
 
-    def _is_joined(self) -> bool:
-        """Whether the group counts on us and we have partitions.
+    def _check_joined(self) -> None:
+        """Check that the group counts on us, or will soon.
 
         Raises:
             NotJoined: it has not for too long.
@@ -217,7 +214,6 @@ class _Session:
             self._joining_since = self.clock()
         elif self.clock() - self._joining_since > JOIN_LIMIT_S:
             raise NotJoined(group=self.intake.group)
-        return self._joining_since is None and bool(self.partitions.placed(self.intake.handlers))
 
     def _read(self, found: Mapping[TopicPartition, Sequence[ConsumerRecord]]) -> Batch | None:
         slices: dict[str, list[Slice]] = {}

@@ -45,9 +45,14 @@ class Stream:
         partition: int | None = None,
         keys: Sequence[bytes | None] | None = None,
         headers: list[tuple[str, bytes]] | None = None,
+        compression_type: str | None = None,
     ) -> None:
         """Produce *values*, and wait until Kafka has them."""
-        with closing(KafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=5)) as producer:
+        with closing(
+            KafkaProducer(
+                bootstrap_servers=self.bootstrap, linger_ms=5, compression_type=compression_type
+            )
+        ) as producer:
             for at, value in enumerate(values):
                 producer.send(
                     topic or self.jobs,
