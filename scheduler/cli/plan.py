@@ -12,7 +12,9 @@ from scheduler.catalog.loading import load_catalog
 from scheduler.cli.context import open_service
 from scheduler.cli.printing import print_json, print_tables, table
 from scheduler.domain.money import NUSD_PER_USD, usd_text
+from scheduler.domain.policy import PlanObjective
 from scheduler.planning import planner
+from scheduler.planning.exploring import EXPLORED
 from scheduler.planning.limits import COST
 from scheduler.planning.outcome import LimitLine, OptionLine, PlanOutcome, ReasonLine
 from scheduler.planning.window import WindowKind
@@ -46,8 +48,9 @@ def command(*, dry_run: bool, at_once: bool, as_json: bool) -> None:
     wait for the night are planned too, and so are those that were put off.
 
     Shown are: how many jobs go where; the plan's value (quality that is at least expected,
-    weighted by priority), the bound that no plan can exceed, and the gap between them; what
-    one more dollar would buy in each budget; and why jobs wait.
+    weighted by priority; dollars, where the policy's objective is earnings or encs), the
+    bound that no plan can exceed, and the gap between them; what one more dollar would buy in
+    each budget; how many jobs explore offers of which little is known; and why jobs wait.
     """
     if dry_run == at_once:
         raise click.UsageError("say --dry-run to see the plan, or --now to make it")
@@ -95,8 +98,9 @@ def print_outcome(outcome: PlanOutcome) -> None:
         f"{what}: {outcome.planned:,} of {outcome.jobs:,} jobs go to work,"
         f" {outcome.deferred - outcome.failed:,} wait, {outcome.failed:,} fail."
     )
+    value, bound = (_worth(one, outcome.objective) for one in (outcome.value, outcome.bound))
     click.echo(
-        f"Value {outcome.value:,.2f}; no plan is worth more than {outcome.bound:,.2f}"
+        f"Value {value}; no plan is worth more than {bound}"
         f" (gap {outcome.gap:.2%}); solved in {outcome.solve_s:.2f} s."
     )
     click.echo(
@@ -104,10 +108,16 @@ def print_outcome(outcome: PlanOutcome) -> None:
     )
     tables = [
         table("Where the jobs go", OPTIONS, map(_option, outcome.options)),
-        _limits(outcome.limits),
+        _limits(outcome.limits, outcome.objective),
         table("Jobs left out", REASONS, map(_reason, outcome.reasons)),
     ]
     print_tables(one for one in tables if one.row_count)
+
+
+def _worth(value: float, objective: str) -> str:
+    if objective == PlanObjective.QUALITY:
+        return f"{value:,.2f}"
+    return f"${value:,.6f} ({objective})"
 
 
 def _option(line: OptionLine) -> list[Any]:
@@ -123,21 +133,31 @@ def _option(line: OptionLine) -> list[Any]:
     ]
 
 
-def _limits(lines: tuple[LimitLine, ...]) -> Table:
-    """Budgets first; of the rate limits, those that hold the plan back."""
+def _limits(lines: tuple[LimitLine, ...], objective: str) -> Table:
+    """Budgets first; of the rate limits, those that hold the plan back; what is explored."""
     budgets = [line for line in lines if line.measure == COST]
-    rates = [line for line in lines if line.measure != COST and line.price > 0]
-    return table("What holds the plan back", LIMITS, map(_limit, budgets + rates))
+    explored = [line for line in lines if line.measure == EXPLORED]
+    rates = [line for line in lines if line not in budgets + explored and line.price > 0]
+    return table(
+        "What holds the plan back",
+        LIMITS,
+        (_limit(line, objective) for line in budgets + rates + explored),
+    )
 
 
-def _limit(line: LimitLine) -> list[Any]:
+def _limit(line: LimitLine, objective: str) -> list[Any]:
+    value = "of value" if objective == PlanObjective.QUALITY else f"USD of {objective}"
     if line.measure == COST:
         figures = [usd_text(one) for one in (line.limit, line.use, line.limit - line.use)]
         gain = line.price * NUSD_PER_USD
     else:
-        figures = [f"{one:,}" for one in (line.limit, line.use, line.limit - line.use)]
+        figures = [f"{one:,}" for one in (line.limit, line.use, abs(line.limit - line.use))]
         gain = line.price
-    return [line.name, *figures, f"{gain:.4g} of value" if line.price else "nothing"]
+    if line.measure == EXPLORED:
+        # At least so many: what it costs, not what more of it buys.
+        figures[0] = f"at least {figures[0]}"
+        return [line.name, *figures, f"costs {gain:.4g} {value}" if gain else "nothing"]
+    return [line.name, *figures, f"{gain:.4g} {value}" if line.price else "nothing"]
 
 
 def _reason(line: ReasonLine) -> list[Any]:

@@ -3,8 +3,34 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
+from scheduler.domain.errors import Refused
 from scheduler.domain.evidence import canonical, digest
+from scheduler.domain.job import Task
+from scheduler.domain.money import nusd_from_usd
+
+
+class BadPolicy(Refused):
+    """Figures of the policy that do not fit together."""
+
+    def __init__(self, figure: str, reason: str) -> None:
+        super().__init__(f"policy plan.{figure}: {reason}")
+        self.figure = figure
+        self.reason = reason
+
+
+class PlanObjective(StrEnum):
+    """What a plan is to have most of.
+
+    `quality`: predicted quality, weighted by priority.
+    `earnings`: `gain p - loss (1 - p) - cost`, in USD.
+    `encs`: expected net cost savings, the reader's time saved at a wage, less cost, in USD.
+    """
+
+    QUALITY = "quality"
+    EARNINGS = "earnings"
+    ENCS = "encs"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +102,19 @@ class PlanPolicy:
         certificates: the certificates of which an offer needs one to see documents of a data
             class; a class that is not named needs none, and own machines need none.
         edit_score: what an answer is worth that was edited before it was used, 0 to 1.
+        explore_ppm: of a window's jobs, the share that goes to offers of which little is known;
+            it may cost no larger share of the plan's value.  0 turns it off.
+        explore_below: little is known of an offer at a task with fewer outcomes than this.
+        objective: what a plan is to have most of.
+        gain_usd, loss_usd: by task, as decimals ("0.25"), what a good answer is worth, and what
+            a bad one costs beside its price; for `earnings`.
+        wage_usd_per_hour: a reader's, as decimals; for `encs`.
+        saved_s: by task, the seconds that an answer saves its reader who can `use`, must `edit`,
+            or has to `ignore` it (negative: reading it took time); for `encs`.
+        edited_ppm: of the answers that a predicted quality allows to be edited ones, the share
+            that is; the others are used or ignored.  For `encs`.
+        loss_deferrals_max: a job of which every answer would cost more than it is worth fails
+            after it was put off so often; for `earnings` and `encs`.
         seed: of the solve.
     """
 
@@ -104,7 +143,46 @@ class PlanPolicy:
     kept_quality_ppm: Mapping[str, Mapping[str, int]] = field(default_factory=_kept_quality)
     certificates: Mapping[str, tuple[str, ...]] = field(default_factory=_certificates)
     edit_score: float = 0.5
+    explore_ppm: int = 20_000
+    explore_below: int = 30
+    objective: PlanObjective = PlanObjective.QUALITY
+    gain_usd: Mapping[str, str] = field(default_factory=dict)
+    loss_usd: Mapping[str, str] = field(default_factory=dict)
+    wage_usd_per_hour: str = "0"
+    saved_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    edited_ppm: int = 500_000
+    loss_deferrals_max: int = 10
     seed: int = 1
+
+    def __post_init__(self) -> None:
+        """Look the objective's figures through.
+
+        Raises:
+            BadPolicy: one is missing or out of range.
+            BadAmount: one is not an amount of money.
+        """
+        for share in ("explore_ppm", "edited_ppm"):
+            if not 0 <= getattr(self, share) <= 1_000_000:
+                raise BadPolicy(share, "it is a share in ppm, 0 to 1 000 000")
+        for usd in (*self.gain_usd.values(), *self.loss_usd.values(), self.wage_usd_per_hour):
+            nusd_from_usd(usd)
+        needed: tuple[str, ...] = ()
+        if self.objective is PlanObjective.EARNINGS:
+            needed = ("gain_usd", "loss_usd")
+        elif self.objective is PlanObjective.ENCS:
+            needed = ("saved_s",)
+            if nusd_from_usd(self.wage_usd_per_hour) == 0:
+                raise BadPolicy("wage_usd_per_hour", "the objective encs needs it, like 40")
+        for figure in needed:
+            self._need_every_task(figure)
+
+    def _need_every_task(self, figure: str) -> None:
+        said = getattr(self, figure)
+        for task in Task:
+            if task not in said:
+                raise BadPolicy(figure, f"the objective {self.objective} needs it for {task}")
+            if figure == "saved_s" and set(said[task]) != {"use", "edit", "ignore"}:
+                raise BadPolicy(figure, f"{task} needs seconds for use, edit and ignore")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

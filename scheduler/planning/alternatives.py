@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.domain.plan import RowKind
 from scheduler.optimise.problem import Problem
 from scheduler.optimise.result import RowUse
 from scheduler.planning.options import REDUCTIONS
@@ -48,7 +49,8 @@ def price_tables(problem: Problem, rows: Sequence[RowUse]) -> dict[str, NDArray[
     groups = int(problem.groups.max(initial=0)) + 1
     tables: dict[str, NDArray[np.float64]] = {}
     for row, use in zip(problem.rows, rows, strict=True):
-        if use.price == 0:
+        if use.price == 0 or row.kind is RowKind.LEAST:
+            # A job that moves when its offer fails need not explore any more.
             continue
         table = tables.setdefault(row.measure, np.zeros((groups, problem.options)))
         lines = np.arange(groups) if row.groups is None else np.array(row.groups)

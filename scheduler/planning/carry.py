@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from scheduler.domain.policy import PlanPolicy
+from scheduler.domain.policy import PlanObjective, PlanPolicy
 from scheduler.optimise.result import RowUse
 from scheduler.planning import reasons
-from scheduler.planning.limits import COST, REQUESTS, TOKENS, Fund
+from scheduler.planning.limits import REQUESTS, TOKENS, Fund
 from scheduler.planning.masks import ALLOWED, RULES
 from scheduler.planning.problem import Case
 from scheduler.store.windows import NO_DEADLINE
@@ -37,10 +37,16 @@ class Left:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Want:
-    """Why the solve left a job out; *passing* where waiting alone may mend it."""
+    """Why the solve left a job out.
+
+    Attributes:
+        passing: waiting alone may mend it.
+        tries: after so many deferrals the job fails; None where it waits on.
+    """
 
     reason: str
     passing: bool
+    tries: int | None = None
 
 
 def left_out(
@@ -55,14 +61,24 @@ def left_out(
     """The jobs without an option in *choice*, by their numbers; *night* is the next one."""
     deferred = np.flatnonzero(choice < 0)
     barred = case.allowed.rule[deferred] != ALLOWED
-    wants = _wants(case, deferred[~barred], rows, horizon_s=horizon_s)
+    wants = _wants(case, deferred[~barred], rows, policy=policy, horizon_s=horizon_s)
     found = []
     for job in deferred.tolist():
         if job in wants:
-            found.append(_wait(case, job, wants[job], policy=policy, night=night))
+            found.append(_unchosen(case, job, wants[job], policy=policy, night=night))
         else:
             found.append(_barred(case, job, policy=policy, night=night))
     return found
+
+
+def _unchosen(case: Case, job: int, want: _Want, *, policy: PlanPolicy, night: datetime) -> Left:
+    """A job that the solve left out; it fails where it was put off as often as may help."""
+    left = _wait(case, job, want, policy=policy, night=night)
+    deferrals = int(case.window.deferrals[job])
+    if want.tries is None or deferrals < want.tries:
+        return left
+    reason = reasons.given_up(want.reason, deferrals=deferrals)
+    return Left(job=job, reason=reason, fails=True, not_before=case.now, by_day=left.by_day)
 
 
 def _barred(case: Case, job: int, *, policy: PlanPolicy, night: datetime) -> Left:
@@ -99,7 +115,12 @@ def wait_s(policy: PlanPolicy, deferrals: int) -> float:
 
 
 def _wants(
-    case: Case, jobs: NDArray[np.int64], rows: Sequence[RowUse], *, horizon_s: float
+    case: Case,
+    jobs: NDArray[np.int64],
+    rows: Sequence[RowUse],
+    *,
+    policy: PlanPolicy,
+    horizon_s: float,
 ) -> dict[int, _Want]:
     """What each of *jobs* would have needed; they have options, and the solve chose none."""
     if not len(jobs):
@@ -107,11 +128,17 @@ def _wants(
     slack = {row.name: int(row.limit - row.use) for row in rows}
     open_ = case.allowed.eligible[jobs] & ~_full(case, jobs, slack)
     cheapest = np.where(open_, case.estimates.reserved_nusd[jobs], _BEYOND).min(1)
+    assert isinstance(case.problem.values, np.ndarray)
+    worth = np.where(case.allowed.eligible[jobs], case.problem.values[jobs], -np.inf).max(1)
+    in_usd = policy.objective is not PlanObjective.QUALITY
     tight = [_tightest(case.funds, slack, group) for group in range(len(case.projects))]
     found = {}
     for at, job in enumerate(jobs.tolist()):
         fund = tight[int(case.groups[job])]
-        if cheapest[at] == _BEYOND:
+        if in_usd and worth[at] <= 0:
+            reason = reasons.at_a_loss(best_usd=float(worth[at]))
+            found[job] = _Want(reason=reason, passing=False, tries=policy.loss_deferrals_max)
+        elif cheapest[at] == _BEYOND:
             offers = len(set(case.options.offer_of[case.allowed.eligible[job]].tolist()))
             reason = reasons.no_capacity(offers=offers, minutes=round(horizon_s / 60, 1))
             found[job] = _Want(reason=reason, passing=True)
@@ -142,14 +169,13 @@ def _full(case: Case, jobs: NDArray[np.int64], slack: dict[str, int]) -> NDArray
     """(len(jobs), m) whether the option's offer has no room left for the job."""
     full = np.zeros((len(jobs), case.options.count), np.bool_)
     for row in case.problem.rows:
-        if row.measure == COST:
+        if row.measure not in (REQUESTS, TOKENS):
             continue
         assert row.options is not None
         for option in row.options:
             if row.measure == REQUESTS:
                 needed = np.ones(len(jobs), np.int64)
             else:
-                assert row.measure == TOKENS, row
                 needed = np.asarray(case.problem.measures[TOKENS])[jobs, option]
             full[:, option] |= needed > slack[row.name]
     return full

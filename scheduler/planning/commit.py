@@ -15,7 +15,7 @@ from scheduler.domain.errors import BudgetExceeded, Overtaken
 from scheduler.domain.job import JobState
 from scheduler.domain.ledger import EntryKind
 from scheduler.domain.money import usd_from_nusd
-from scheduler.domain.policy import PlanPolicy
+from scheduler.domain.policy import PlanObjective, PlanPolicy
 from scheduler.optimise.result import Result as Solved
 from scheduler.planning.carry import Left
 from scheduler.planning.decisions import Chosen, Packing
@@ -54,6 +54,7 @@ class Draft:
         kind: of its window.
         decisions: a row per job, in the order of their ids.
         inputs: digests (hex) of what it went by.
+        objective: what its value adds up.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Draft:
     decisions: Sequence[DecisionRow]
     inputs: dict[str, Any]
     seed: int
+    objective: PlanObjective
 
     @property
     def ended(self) -> tuple[Left, ...]:
@@ -269,6 +271,7 @@ def _evidence(draft: Draft, plan_id: int, digest: bytes) -> dict[str, Any]:
         "planned": len(draft.chosen.jobs),
         "deferred": len(draft.left),
         "failed": len(draft.ended),
+        "objective": draft.objective,
         "value": draft.solved.value,
         "bound": draft.solved.bound,
         "seed": draft.seed,

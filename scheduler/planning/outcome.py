@@ -65,7 +65,9 @@ class PlanOutcome:
 
     Attributes:
         plan_id: None where nothing was written.
-        value: sum of priority's weight times the quality that is at least expected.
+        objective: what the plan has most of: `quality`, `earnings` or `encs`.
+        value: sum of priority's weight times the quality that is at least expected; in USD
+            under the two other objectives.
         bound: no plan is worth more; *gap* is what is missing to it, relative.
         cost_nusd: expected; *reserved_nusd* is set aside.
         failed: of the deferred jobs, those that will get no answer.
@@ -78,6 +80,7 @@ class PlanOutcome:
     planned: int
     deferred: int
     failed: int
+    objective: str
     value: float
     bound: float
     gap: float
@@ -102,6 +105,7 @@ def outcome_of(draft: Draft, *, plan_id: int | None) -> PlanOutcome:
         planned=len(draft.chosen.jobs),
         deferred=len(draft.left),
         failed=len(draft.ended),
+        objective=str(draft.objective),
         value=draft.solved.value,
         bound=draft.solved.bound,
         gap=draft.solved.gap,
@@ -126,8 +130,10 @@ def outcome_of(draft: Draft, *, plan_id: int | None) -> PlanOutcome:
 
 def _option_lines(draft: Draft) -> list[OptionLine]:
     chosen, options = draft.chosen, draft.case.options
-    best = np.where(draft.case.allowed.eligible, draft.case.estimates.lower, -1.0)[chosen.jobs]
-    is_best = best.max(1, initial=-1.0) <= chosen.estimates.lower
+    values = draft.case.problem.values
+    assert isinstance(values, np.ndarray)
+    best = np.where(draft.case.allowed.eligible[chosen.jobs], values[chosen.jobs], -np.inf)
+    is_best = best.max(1, initial=-np.inf) <= values[chosen.jobs, chosen.options]
     lines = []
     for option in np.unique(chosen.options).tolist():
         mine = chosen.options == option

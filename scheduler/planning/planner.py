@@ -20,6 +20,7 @@ from scheduler.planning.check import check_plan
 from scheduler.planning.commit import Draft, commit
 from scheduler.planning.decisions import chosen_of, decision_rows, pack
 from scheduler.planning.estimates import Estimators, load_estimators
+from scheduler.planning.exploring import explored
 from scheduler.planning.night import next_night
 from scheduler.planning.outcome import PlanOutcome, outcome_of
 from scheduler.planning.problem import Case, make_case
@@ -138,6 +139,7 @@ def _draft(
     solved = solve(case.problem, seed=policy.plan.seed, time_limit_s=policy.plan.solve_s)
     if not solved.has_plan:
         raise NoPlan(solved.status)
+    case, solved = explored(case, solved, predictor=estimators.quality, policy=policy.plan)
     check_plan(case.problem, solved.choice)
     return _spelled_out(case, solved, kind=kind, wanted=wanted, policy=policy, by=estimators)
 
@@ -172,6 +174,7 @@ def _spelled_out(
         decisions=decision_rows(case, chosen, others, left),
         inputs=_inputs(case, policy=policy, estimators=by),
         seed=plan.seed,
+        objective=plan.objective,
     )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scheduler.domain.plan import Row
 from scheduler.domain.policy import PlanPolicy
 from scheduler.optimise.problem import Problem
+from scheduler.planning import worth
 from scheduler.planning.estimates import Estimates, Estimators, estimate
 from scheduler.planning.limits import (
     COST,
@@ -83,20 +84,15 @@ def make_case(
         groups=groups.astype(np.int32),
         funds=tuple(bearing),
         problem=Problem(
-            values=estimates.lower,
+            values=worth.values(window, options, estimates, policy=policy),
             measures={COST: estimates.reserved_nusd, TOKENS: _tokens(estimates)},
             groups=groups.astype(np.int32),
             rows=tuple(rows),
             eligible=allowed.eligible,
-            weights=priority_weights(window.priority),
+            weights=worth.weights(window, policy=policy),
         ),
         now=now,
     )
-
-
-def priority_weights(priority: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(n,) what a job's quality counts: 1 at priority 5, and twice that two steps higher."""
-    return np.exp2((priority - 5) / 2).astype(np.float32)
 
 
 def _tokens(estimates: Estimates) -> NDArray[np.int32]:

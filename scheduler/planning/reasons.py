@@ -12,6 +12,7 @@ from scheduler.planning.options import PPM
 from scheduler.store.windows import DATA_CLASSES, NO_DEADLINE, TASKS, Window
 
 WORTHLESS = "no offer that it may have is expected to give a good answer"
+AT_A_LOSS = "no answer is expected to earn what it costs"
 
 
 def no_task(window: Window, job: int) -> str:
@@ -88,6 +89,15 @@ def no_money(*, scope: str, period: str, cheapest_nusd: int, free_nusd: int) -> 
 def outbid(*, scope: str, period: str, free_nusd: int) -> str:
     left = usd_text(free_nusd)
     return f"what {scope} has {period} buys more in other jobs: {left} is left of it"
+
+
+def at_a_loss(*, best_usd: float) -> str:
+    """Why a job waits that would lose money with every option.
+
+    >>> at_a_loss(best_usd=-0.00125)
+    'no answer is expected to earn what it costs: the best option comes to $-0.00125'
+    """
+    return f"{AT_A_LOSS}: the best option comes to ${best_usd:.6g}"
 
 
 def no_capacity(*, offers: int, minutes: float) -> str:
