@@ -192,6 +192,7 @@ class _Session:
     def _poll(self) -> Mapping[TopicPartition, Sequence[ConsumerRecord]]:
         try:
             self._check_joined()
+            _let_parked_be_found(self.consumer)
             found: dict[TopicPartition, list[ConsumerRecord]] = self.consumer.poll(POLL_MS)
         except OffsetOutOfRangeError as error:
             self.partitions.mislaid(error.args[0])
@@ -288,3 +289,15 @@ class _Session:
         self.partitions.hold(ours, instead_of=self._held)
         self.partitions.mislaid(self._poll())
         self.partitions.hold(self._held, instead_of=ours)
+
+
+def _let_parked_be_found(consumer: KafkaConsumer) -> None:
+    """Mend kafka-python 3.0.12, which may lose a partition that was paused and is not any more.
+
+    What was fetched of a paused partition is parked, and only found again while this attribute is
+    None.  After another partition has been read to its end it is not: then the parked records
+    wait for ever, and nothing new is fetched behind them.
+    """
+    fetcher = consumer._fetcher
+    if not fetcher._next_partition_records:
+        fetcher._next_partition_records = None
