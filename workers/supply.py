@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from workers.inhand import InHand
+from workers.prompts import Prompt
 
 
 @dataclass(slots=True, kw_only=True)
@@ -13,12 +14,13 @@ class Supply:
     Each call is noted in the database before it is made, so some must be noted ahead, or the
     offer waits for the database; but what was noted and not made when a worker dies has an
     unknown outcome.  So *ahead* doubles whenever the offer had to wait, and shrinks when half
-    of it was not needed.
+    of it was not needed in the time between two flushes that nothing hurried.
 
     Attributes:
         share: calls that may be under way.
         most: *ahead* never grows beyond it.
-        fresh: jobs whose next call is not yet noted.
+        fresh: jobs whose document is not yet read.
+        ready: jobs with what is to be sent for them, to be noted.
         out: calls noted, whose outcome is not yet here.
         ahead: how many calls are noted beyond those under way.
     """
@@ -26,6 +28,7 @@ class Supply:
     share: int
     most: int
     fresh: deque[InHand] = field(default_factory=deque)
+    ready: deque[tuple[InHand, Prompt]] = field(default_factory=deque)
     out: int = 0
     ahead: int = 0
 
@@ -36,16 +39,27 @@ class Supply:
     def _least(self) -> int:
         return max(1, self.share // 4)
 
+    @property
+    def target(self) -> int:
+        """How many calls are to be out."""
+        return self.share + self.ahead
+
     def wants_more(self) -> bool:
         """Whether noting more can no longer wait for other reasons to write."""
-        return bool(self.fresh) and self.out <= self.share + self.ahead // 4
+        return bool(self.ready) and self.out <= self.share + self.ahead // 4
 
-    def take(self) -> list[InHand]:
-        """The jobs whose calls are to be noted now; *ahead* is adapted to how it went."""
-        beyond = self.out - self.share
-        if self.fresh and self.out and beyond < 0:
+    def wants_ready(self) -> int:
+        """How many more documents are to be read, so that the next note need not wait."""
+        return min(len(self.fresh), max(0, self.target - len(self.ready)))
+
+    def adapt(self, *, hurried: bool) -> None:
+        """Change *ahead* by how it went since the last flush; *hurried*: it came early."""
+        if self.ready and self.out < self.share:
             self.ahead = min(2 * self.ahead, self.most)
-        elif beyond > self.ahead // 2:
+        elif not hurried and self.out - self.share > self.ahead // 2:
             self.ahead = max(self._least, self.ahead * 3 // 4)
-        count = min(len(self.fresh), max(0, self.share + self.ahead - self.out))
-        return [self.fresh.popleft() for _ in range(count)]
+
+    def take(self) -> list[tuple[InHand, Prompt]]:
+        """The jobs whose calls are to be noted now."""
+        count = min(len(self.ready), max(0, self.target - self.out))
+        return [self.ready.popleft() for _ in range(count)]

@@ -1,0 +1,222 @@
+"""The jobs that a drain has taken: leased, chosen for, and read, before their calls are noted."""
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from scheduler.domain.job import JobState
+from scheduler.domain.option import Option
+from scheduler.domain.work import Lease
+from scheduler.store.assignments import Assignment, read_assignments
+from scheduler.store.parcels import lease_parcels
+from workers.desk import Desk
+from workers.failover import Past, next_step, past
+from workers.inhand import InHand, Trouble, Turn, Verdict
+from workers.prepare import prepare
+from workers.prompts import Prompt
+from workers.supply import Supply
+
+PARCELS_MOST = 16
+"""Parcels leased at once: enough that a slow offer's do not keep the others waiting."""
+PARCEL_JOBS = 256
+"""About how many jobs a parcel has."""
+TEXT_BYTES_MOST = 16 * 1024 * 1024
+"""Texts read at once."""
+
+
+class Stock:
+    """A drain's jobs, by the offer that each is bound for; lives on the event loop.
+
+    *ended* is called with the turn of a job for which nothing can be called.
+    """
+
+    def __init__(
+        self, desk: Desk, *, provider_id: int, log: Any, ended: Callable[[Turn], None]
+    ) -> None:
+        self.left: dict[Lease, int] = {}
+        self.supplies: dict[int, Supply] = {}
+        # The last look for a parcel found none; the next one is after the next flush.
+        self.is_dry = False
+        self._desk = desk
+        self._provider_id = provider_id
+        self._log = log
+        self._ended = ended
+        self._being_read = 0
+
+    @property
+    def out(self) -> int:
+        """Calls noted, whose outcome is not yet here."""
+        return sum(supply.out for supply in self.supplies.values())
+
+    @property
+    def waiting(self) -> int:
+        """Jobs whose next call is not yet noted."""
+        kept = (len(supply.fresh) + len(supply.ready) for supply in self.supplies.values())
+        return sum(kept) + self._being_read
+
+    def wants_more(self) -> bool:
+        """Whether an offer is about to have nothing to do."""
+        return any(supply.wants_more() for supply in self.supplies.values())
+
+    # Filling it: `feed` runs beside the flushes, one at a time.
+
+    def is_low(self, *, may_lease: bool) -> bool:
+        """Whether `feed` has something to do."""
+        wants = any(supply.wants_ready() for supply in self.supplies.values())
+        return wants or (may_lease and self._parcels_wanted() > 0)
+
+    async def feed(self, *, may_lease: bool) -> None:
+        """Lease parcels if few jobs wait, and read the documents of those that are next."""
+        wanted = self._parcels_wanted() if may_lease else 0
+        if wanted:
+            await self._lease(wanted)
+        hands = self._next_to_read()
+        self._being_read = len(hands)
+        try:
+            await self._read(hands)
+        finally:
+            self._being_read = 0
+
+    def _parcels_wanted(self) -> int:
+        if self.is_dry:
+            return 0
+        most = self._desk.policy.flush_jobs
+        waiting = self.waiting
+        # An offer that is slow must not keep the parcels of the others from being taken.
+        idle = any(not supply.fresh and not supply.ready for supply in self.supplies.values())
+        if len(self.left) >= PARCELS_MOST or (waiting >= most and not idle):
+            return 0
+        return max(1, (most - waiting) // PARCEL_JOBS)
+
+    async def _lease(self, wanted: int) -> None:
+        found = await self._desk.in_database(lambda conn: self._take_parcels(conn, wanted))
+        self.is_dry = not found
+        if not found:
+            return
+        await self._desk.learn()
+        for lease, jobs in found:
+            self.left[lease] = len(jobs)
+            self._log.info(
+                "took a parcel", parcel=lease.parcel_id, attempt=lease.attempt, jobs=len(jobs)
+            )
+            for job in jobs:
+                self._begin(in_hand(job))
+
+    def _take_parcels(self, conn: Connection, wanted: int) -> list[tuple[Lease, list[Assignment]]]:
+        leased = lease_parcels(
+            conn,
+            provider_id=self._provider_id,
+            worker=self._desk.place.worker,
+            limit=wanted,
+            lease=timedelta(seconds=self._desk.policy.lease_s),
+        )
+        jobs = defaultdict(list)
+        for job in read_assignments(conn, leased):
+            jobs[job.lease].append(job)
+        return [(held.lease, jobs[held.lease]) for held in leased]
+
+    def _next_to_read(self) -> list[InHand]:
+        hands: list[InHand] = []
+        size = 0
+        for supply in self.supplies.values():
+            for _ in range(supply.wants_ready()):
+                size += supply.fresh[0].job.document_bytes
+                if hands and size > TEXT_BYTES_MOST:
+                    return hands
+                hands.append(supply.fresh.popleft())
+        return hands
+
+    async def _read(self, hands: list[InHand]) -> None:
+        if not hands:
+            return
+        prepared = await self._desk.in_database(lambda conn: prepare(conn, hands))
+        for turn in prepared.turns:
+            self._ended(turn)
+        for hand, prompt in prepared.prompts:
+            # Its parcel may have been lost meanwhile.
+            if hand.job.lease in self.left:
+                self.supplies[hand.option.offer_id].ready.append((hand, prompt))
+
+    # Choosing.
+
+    def next_step(self, so_far: Past) -> Verdict:
+        return next_step(so_far, why_not=self._desk.why_not, policy=self._desk.policy)
+
+    def _begin(self, hand: InHand) -> None:
+        # What the plan chose is called, as a rule; only else is the choice worked out again.
+        if hand.troubles or hand.attempts or self._desk.why_not(hand.option):
+            self.place(hand)
+        else:
+            self.queue(hand)
+
+    def place(self, hand: InHand) -> None:
+        """Put *hand* where its next option is called, or end it."""
+        verdict = self.next_step(past(hand))
+        if verdict.option is None:
+            self._ended(Turn(hand=hand, verdict=verdict))
+            return
+        hand.option = verdict.option
+        self.queue(hand)
+
+    def queue(self, hand: InHand) -> None:
+        """Let *hand* wait for its option's offer."""
+        offer_id = hand.option.offer_id
+        if offer_id not in self.supplies:
+            share = min(self._desk.policy.concurrency, self._desk.channel(offer_id).share)
+            self.supplies[offer_id] = Supply(share=share, most=self._desk.policy.flush_jobs)
+        self.supplies[offer_id].fresh.append(hand)
+
+    # Emptying it.
+
+    def take(self, *, hurried: bool) -> list[tuple[InHand, Prompt]]:
+        """The jobs whose calls are to be noted now: as many as their offers can soon take."""
+        taken: list[tuple[InHand, Prompt]] = []
+        for supply in list(self.supplies.values()):
+            supply.adapt(hurried=hurried)
+            for hand, prompt in supply.take():
+                if self._desk.why_not(hand.option) is None:
+                    taken.append((hand, prompt))
+                else:
+                    self.place(hand)
+        return taken
+
+    def drop(self, leases: Iterable[Lease]) -> None:
+        """Forget the jobs of *leases* that wait here."""
+        gone = set(leases)
+        for lease in gone:
+            del self.left[lease]
+        for supply in self.supplies.values():
+            supply.fresh = deque(hand for hand in supply.fresh if hand.job.lease not in gone)
+            supply.ready = deque(one for one in supply.ready if one[0].job.lease not in gone)
+
+
+def in_hand(job: Assignment) -> InHand:
+    """*job* as a worker begins with it, knowing what was tried before under the same plan."""
+    troubles: list[tuple[Option, Trouble]] = []
+    if job.tried:
+        by_name = {(option.offer_id, option.reduction): option for option in job.options()}
+        for one in job.tried:
+            option, trouble = by_name.get((one.offer_id, one.reduction)), trouble_of(one.error)
+            if option is not None and trouble is not None:
+                troubles.append((option, trouble))
+    return InHand(
+        job=job,
+        purse=job.purse,
+        option=job.chosen,
+        attempts=job.attempts,
+        troubles=troubles,
+    )
+
+
+def trouble_of(error: str) -> Trouble | None:
+    """The trouble that a stored *error* begins with; None where it was none of the offer's."""
+    word = error.partition(":")[0]
+    known = word in tuple(Trouble) and word != Trouble.UNSENT
+    return Trouble(word) if known else None
+
+
+LET_GO = Verdict(state=JobState.PLANNED)
+"""The job stays with its parcel, which is given back."""
