@@ -61,4 +61,3 @@ def write_breakers(
                 updated_at=func.now(),
             )
         )
-
