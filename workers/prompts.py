@@ -73,14 +73,14 @@ def render(
     assert task is not Task.EXTRACT or schema is not None, "a schema is needed"
     version = VERSIONS[task]
     system, user = _template(version)
-    filled = user.substitute(
-        document=text,
-        fence=_fence(text),
-        question=" ".join((question or "").split()),
-        labels=json.dumps(list(labels), ensure_ascii=False),
-        schema=json.dumps(schema, ensure_ascii=False),
-        words=words,
-    )
+    filled = user % {
+        "document": text,
+        "fence": _fence(text),
+        "question": " ".join(question.split()) if question else "",
+        "labels": json.dumps(list(labels), ensure_ascii=False) if labels else "",
+        "schema": json.dumps(schema, ensure_ascii=False) if schema is not None else "",
+        "words": words,
+    }
     digest = hashlib.sha256("\0".join((version, system, filled)).encode("utf-8", "replace"))
     return Prompt(system=system, user=filled, version=version, digest=digest.digest())
 
@@ -123,6 +123,10 @@ def _source(version: str) -> str:
 
 
 @cache
-def _template(version: str) -> tuple[str, Template]:
+def _template(version: str) -> tuple[str, str]:
+    """The system's text, and the user's as a format for `%`: it is filled for every call."""
     system, user = _source(version).split(_BREAK)
-    return system.strip(), Template(user.strip())
+    names = Template(user.strip().replace("%", "%%"))
+    return system.strip(), names.substitute(
+        {name: f"%({name})s" for name in names.get_identifiers()}
+    )
