@@ -1,11 +1,16 @@
 """One job from topic to ledger, through every process of the service."""
 
+import json
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
+
+import jsonschema
 
 from scheduler.domain.money import NUSD_PER_USD
 from tests.e2e.conftest import House
 
+SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 TEXT = "The committee met on Tuesday. It agreed on a budget of four million. Nobody objected. "
 
 
@@ -65,6 +70,9 @@ def test_every_task_is_done_from_topic_to_topic(house: House) -> None:
     found = {one["job_id"]: one for one in house.consume(house.results, 4)}
 
     assert {one["status"] for one in found.values()} == {"done"}
+    published = json.loads((SCHEMAS / "result.schema.json").read_text())
+    for one in found.values():
+        jsonschema.validate(one, published)
     assert isinstance(found["e"]["output"]["total"], int | float)
     assert found["c"]["output"] in ("invoice", "poem")
     assert isinstance(found["a"]["output"], str)
