@@ -17,6 +17,8 @@ def altered(value: object) -> object:
             return not value
         case int() | float():
             return value + 1
+        case str() if value.isdigit():
+            return value + "1"
         case str():
             return value + "x"
         case tuple():
