@@ -60,7 +60,8 @@ class Channel:
         *freed* is called when a place in *in_flight* has become free.
         """
         self.offer = offer
-        # How many calls this process may have under way: its share of the offer's concurrency.
+        # How many calls this process may have under way: the offer's concurrency is for all
+        # workers, and divided by those that hold parcels of it.
         self.share = offer.concurrency
         self._adapter = adapter
         self._breakers = breakers

@@ -19,6 +19,7 @@ from scheduler.domain.option import Option
 from scheduler.domain.policy import WorkPolicy
 from scheduler.store import pace
 from scheduler.store.calling import CalledOffer, Price, read_offers, read_prices
+from scheduler.store.parcels import holders
 from workers.breaking import Breakers, share
 from workers.channel import Channel, InFlight
 from workers.flush import House
@@ -34,8 +35,8 @@ AWAY_FIRST_S, AWAY_MOST_S = 0.2, 10.0
 CATALOG_S = 10.0
 """How old the offers' rows may be: an offer that was turned off is called no longer than this."""
 
-SHARE_S = 1.0
-"""How often breakers are compared with the other workers' while all goes well."""
+COMPARE_S = 1.0
+"""How often a worker hears from the others while all goes well."""
 
 AccessTo = Callable[[], Mapping[str, ProviderAccess]]
 """How each offer's provider is reached, by the offer's name; keys and all."""
@@ -91,7 +92,7 @@ class Desk:
         self._prices: dict[int, Price] = {}
         self._channels: dict[int, Channel] = {}
         self._behind = timedelta()
-        self._shared_at = float("-inf")
+        self._compared_at = float("-inf")
         self._read_at = float("-inf")
         self._rests: dict[int, datetime | None] = {}
         self._side_tasks: set[asyncio.Task[None]] = set()
@@ -155,7 +156,7 @@ class Desk:
         self._prices |= new
         if new or time.monotonic() - self._read_at > CATALOG_S:
             await self._read_catalog()
-        await self.share_breakers()
+        await self.compare_notes()
 
     async def _read_catalog(self) -> None:
         found = await self.in_database(read_offers)
@@ -228,26 +229,30 @@ class Desk:
             if channel.waiting:
                 channel.pump()
 
-    async def share_breakers(self) -> None:
-        """Tell the other workers how offers did, and hear from them."""
+    async def compare_notes(self) -> None:
+        """Tell the other workers how offers did, and hear from them; often if there is news."""
         is_news = any(run.failures for run in self.breakers.runs.values())
-        if not is_news and time.monotonic() - self._shared_at < SHARE_S:
+        if not is_news and time.monotonic() - self._compared_at < COMPARE_S:
             return
-        self._shared_at = time.monotonic()
-        runs = self.breakers.take_runs(self.now())
-        known = list(self._offers)
+        self._compared_at = time.monotonic()
+        now = self.now()
+        runs = self.breakers.take_runs(now)
+        known, policy = list(self._offers), self.breakers.policy
+
+        def compare(conn: Connection) -> tuple[dict[int, Breaker], dict[int, int]]:
+            return share(conn, runs, known=known, now=now, policy=policy), holders(conn)
+
         try:
-            fresh = await self.in_thread(
-                lambda: self._transact(
-                    lambda conn: share(
-                        conn, runs, known=known, now=self.now(), policy=self.breakers.policy
-                    )
-                )
-            )
+            fresh, workers = await self.in_thread(lambda: self._transact(compare))
         except (OperationalError, InterfaceError):
             self.breakers.give_back(runs)
             return
         self._announce(fresh)
+        self.breakers.shared = self.breakers.shared | fresh
+        # A list: a call that is turned away may open the way to another offer.
+        for channel in self.channels():
+            channel.share = max(1, channel.offer.concurrency // workers.get(channel.offer.id, 1))
+            channel.pump()
 
     def _announce(self, fresh: Mapping[int, Breaker]) -> None:
         now = self.now()
@@ -260,10 +265,6 @@ class Desk:
                     failures=breaker.failures,
                     until=str(breaker.resting_until),
                 )
-        self.breakers.shared = self.breakers.shared | dict(fresh)
-        # A list: a call that is turned away may open the way to another offer.
-        for channel in self.channels():
-            channel.pump()
 
     def close(self) -> None:
         self._threads.shutdown(wait=True)

@@ -140,7 +140,7 @@ class Drain:
         self._desk.set_clock(flushed.at)
         self._apply(batch, flushed)
         await self._post_late(batch, flushed)
-        await self._desk.share_breakers()
+        await self._desk.compare_notes()
         self._stock.is_dry = False
 
     def _nexts(self, taken: list[tuple[InHand, Prompt]]) -> list[Next]:

@@ -11,7 +11,7 @@ from scheduler.domain.job import JobState
 from scheduler.domain.option import Option
 from scheduler.domain.work import Lease
 from scheduler.store.assignments import Assignment, read_assignments
-from scheduler.store.parcels import lease_parcels
+from scheduler.store.parcels import Leased, held_parcels, lease_parcels
 from workers.desk import Desk
 from workers.failover import Past, next_step, past
 from workers.inhand import InHand, Trouble, Turn, Verdict
@@ -92,7 +92,14 @@ class Stock:
         return max(1, (most - waiting) // PARCEL_JOBS)
 
     async def _lease(self, wanted: int) -> None:
-        found = await self._desk.in_database(lambda conn: self._take_parcels(conn, wanted))
+        tries = 0
+
+        def take(conn: Connection) -> list[tuple[Lease, list[Assignment]]]:
+            nonlocal tries
+            tries += 1
+            return self._take_parcels(conn, wanted, again=tries > 1)
+
+        found = await self._desk.in_database(take)
         self.is_dry = not found
         if not found:
             return
@@ -105,14 +112,18 @@ class Stock:
             for job in jobs:
                 self._begin(in_hand(job))
 
-    def _take_parcels(self, conn: Connection, wanted: int) -> list[tuple[Lease, list[Assignment]]]:
-        leased = lease_parcels(
-            conn,
-            provider_id=self._provider_id,
-            worker=self._desk.place.worker,
-            limit=wanted,
-            lease=timedelta(seconds=self._desk.policy.lease_s),
-        )
+    def _take_parcels(
+        self, conn: Connection, wanted: int, *, again: bool
+    ) -> list[tuple[Lease, list[Assignment]]]:
+        who: Any = {"provider_id": self._provider_id, "worker": self._desk.place.worker}
+        leased: list[Leased] = []
+        if again:
+            # The try before may have been committed, and nobody said so.
+            known = [lease.parcel_id for lease in self.left]
+            leased = held_parcels(conn, **who, but=known)
+        if not leased:
+            lease = timedelta(seconds=self._desk.policy.lease_s)
+            leased = lease_parcels(conn, **who, limit=wanted, lease=lease)
         jobs = defaultdict(list)
         for job in read_assignments(conn, leased):
             jobs[job.lease].append(job)

@@ -1,10 +1,11 @@
 """Parcels in Postgres: leased to workers, renewed, finished or handed back under that lease."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Connection, TextClause, select, text
+from sqlalchemy import Connection, Row, TextClause, select, text
 
 from scheduler.domain.work import Lease, ParcelState
 from scheduler.store.tables.catalog import provider
@@ -39,6 +40,13 @@ _LEASE = text("""
 """)
 
 
+_HELD_BY = text("""
+    SELECT id, attempt, plan_id, offer_id FROM parcel
+    WHERE state = 'running' AND held_by = :worker AND provider_id = :provider_id
+      AND id <> ALL(CAST(:but AS bigint[]))
+""")
+
+
 def waiting(conn: Connection, *, parcel_id: int, attempt: int) -> str | None:
     """Name of the provider whose parcel this is, if it still waits for its lease *attempt* + 1.
 
@@ -68,17 +76,41 @@ def lease_parcels(
         _LEASE,
         {"provider_id": provider_id, "worker": worker, "limit": limit, "lease": lease},
     )
-    return sorted(
-        (
-            Leased(
-                lease=Lease(parcel_id=row.id, attempt=row.attempt),
-                plan_id=row.plan_id,
-                offer_id=row.offer_id,
-            )
-            for row in leased
-        ),
-        key=lambda held: held.lease.parcel_id,
+    return _in_order(leased)
+
+
+def held_parcels(
+    conn: Connection, *, provider_id: int, worker: str, but: Collection[int]
+) -> list[Leased]:
+    """The parcels of that provider that *worker* has, those called *but* left out.
+
+    So a worker finds out what became of a lease whose commit was never confirmed.
+    """
+    held = conn.execute(_HELD_BY, {"provider_id": provider_id, "worker": worker, "but": list(but)})
+    return _in_order(held)
+
+
+def _in_order(rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Leased]:
+    found = (
+        Leased(
+            lease=Lease(parcel_id=row.id, attempt=row.attempt),
+            plan_id=row.plan_id,
+            offer_id=row.offer_id,
+        )
+        for row in rows
     )
+    return sorted(found, key=lambda held: held.lease.parcel_id)
+
+
+_HOLDERS = text("""
+    SELECT offer_id, count(DISTINCT held_by)::int AS workers
+    FROM parcel WHERE state = 'running' GROUP BY offer_id
+""")
+
+
+def holders(conn: Connection) -> dict[int, int]:
+    """How many workers have parcels of each offer, by its id."""
+    return {row.offer_id: row.workers for row in conn.execute(_HOLDERS)}
 
 
 # Each of the following shows the fence in its WHERE, and says which leases still stood.
