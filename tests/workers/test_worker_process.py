@@ -189,3 +189,21 @@ def test_a_worker_waits_for_a_database_that_is_away(place: Scene, start: Start) 
         assert job_states(conn) == {"done": 200}
         assert count(conn, "attempt", "state = 'unknown'") == 0
     assert_ledger_is_the_bill(place)
+
+
+def test_several_processes_share_the_work_and_end_together(place: Scene, start: Start) -> None:
+    planned(place, 600, "sandbox/small", parcel_jobs=30)
+    workers = start("worker", "--processes", "2", env=place.environ(concurrency=8))
+
+    def rung_and_over() -> bool:
+        place.ring()
+        return all_over(place.engine)
+
+    workers.wait_for(rung_and_over, within_s=60, what="all jobs to be over")
+    workers.terminate()
+
+    assert workers.wait() == 0
+    with place.engine.begin() as conn:
+        streams = conn.execute(text("SELECT DISTINCT stream FROM evidence WHERE kind = 'calls'"))
+        assert set(streams.scalars()) == {"work-1", "work-2"}
+    assert_ledger_is_the_bill(place)
