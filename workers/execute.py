@@ -26,7 +26,7 @@ from workers.inhand import Noted, Outcome, Trouble
 from workers.retrying import retrying, surely_unbilled
 
 LOG = structlog.get_logger()
-ERROR_CHARS_MAX = 500
+WORDS_CHARS_MAX = 500
 
 
 class Watch(Protocol):
@@ -137,8 +137,8 @@ def answered(noted: Noted, answer: Answer, *, price: Price) -> Outcome:
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         finish=answer.finish,
-        served_model=answer.model,
-        request_id=answer.request_id or None,
+        served_model=_short(answer.model),
+        request_id=_short(answer.request_id) or None,
         seconds=answer.seconds,
     )
 
@@ -172,9 +172,14 @@ def failed(noted: Noted, error: CallFailed) -> Outcome:
         state=AttemptState.FAILED if is_free else AttemptState.UNKNOWN,
         cost_nusd=0 if is_free else None,
         trouble=_trouble(error),
-        error=str(error)[:ERROR_CHARS_MAX],
-        request_id=error.request_id or None,
+        error=_short(str(error)),
+        request_id=_short(error.request_id) or None,
     )
+
+
+def _short(said: str) -> str:
+    """What a provider said, as it may be stored: Postgres takes no NUL, and nothing is endless."""
+    return said.replace("\0", "")[:WORDS_CHARS_MAX]
 
 
 def _trouble(error: CallFailed) -> Trouble:

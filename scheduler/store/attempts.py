@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from scheduler.domain.work import AttemptState
-from scheduler.store.bulk import copy_rows
+from scheduler.store.bulk import copy_rows, numbers, texts
 
 STARTED_COLUMNS = (
     "id",
@@ -82,16 +82,16 @@ def end(conn: Connection, attempts: Sequence[Ended]) -> int:
     return conn.execute(
         _END,
         {
-            "ids": [ended.id for ended in attempts],
-            "states": [ended.state for ended in attempts],
-            "costs": [ended.cost_nusd for ended in attempts],
-            "inputs": [ended.input_tokens for ended in attempts],
-            "outputs": [ended.output_tokens for ended in attempts],
-            "finishes": [ended.finish for ended in attempts],
-            "models": [ended.served_model for ended in attempts],
-            "requests": [ended.request_id for ended in attempts],
-            "errors": [ended.error for ended in attempts],
-            "seconds": [ended.seconds for ended in attempts],
+            "ids": texts(ended.id.hex for ended in attempts),
+            "states": texts(ended.state for ended in attempts),
+            "costs": numbers(ended.cost_nusd for ended in attempts),
+            "inputs": numbers(ended.input_tokens for ended in attempts),
+            "outputs": numbers(ended.output_tokens for ended in attempts),
+            "finishes": texts(ended.finish for ended in attempts),
+            "models": texts(ended.served_model for ended in attempts),
+            "requests": texts(ended.request_id for ended in attempts),
+            "errors": texts(ended.error for ended in attempts),
+            "seconds": numbers(ended.seconds for ended in attempts),
             "first": min(times),
             "last": max(times),
         },

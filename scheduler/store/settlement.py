@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import Broken
 from scheduler.domain.job import JobState
-from scheduler.store.bulk import copy_rows
+from scheduler.store.bulk import copy_rows, numbers, texts
 
 
 class PurseDiffers(Broken):
@@ -132,15 +132,15 @@ def move_jobs(conn: Connection, moves: Sequence[JobMove], *, wait_most_s: float)
     moved = conn.execute(
         _MOVE,
         {
-            "ids": [move.job_id for move in moves],
-            "parcels": [move.parcel_id for move in moves],
-            "states": [move.state for move in moves],
-            "frees": [move.free_nusd for move in moves],
-            "used": [move.used_nusd for move in moves],
-            "held": [move.held_nusd for move in moves],
-            "spent": [move.spent_nusd for move in moves],
-            "reasons": [move.reason for move in moves],
-            "waits": [move.wait_s for move in moves],
+            "ids": numbers(move.job_id for move in moves),
+            "parcels": numbers(move.parcel_id for move in moves),
+            "states": texts(move.state for move in moves),
+            "frees": numbers(move.free_nusd for move in moves),
+            "used": numbers(move.used_nusd for move in moves),
+            "held": numbers(move.held_nusd for move in moves),
+            "spent": numbers(move.spent_nusd for move in moves),
+            "reasons": texts(move.reason for move in moves),
+            "waits": numbers(move.wait_s for move in moves),
             "wait_most_s": wait_most_s,
         },
     )

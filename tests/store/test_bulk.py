@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from scheduler.store.bulk import copy_rows
+from scheduler.store.bulk import copy_rows, numbers, texts
 
 COLUMNS = ("topic", "partition", "next_offset")
 COUNT = text("SELECT count(*) FROM position")
@@ -40,3 +42,25 @@ def test_a_database_that_goes_away_is_an_error_as_of_any_statement(engine: Engin
             copy_rows(conn, "position", COLUMNS, rows())
 
         assert gone.value.connection_invalidated
+
+
+# Postgres takes no NUL in a text, and UTF-8 has no lone surrogates.
+anything = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.none() | anything), st.lists(st.none() | st.integers(-(2**63), 2**63 - 1)))
+def test_arrays_arrive_as_they_were_sent(
+    conn: Connection, words: list[str | None], figures: list[int | None]
+) -> None:
+    words += ["NULL", "", '{"a": "b\\"}', "a,b", " "]
+
+    row = conn.execute(
+        text("SELECT CAST(:words AS text[]) AS words, CAST(:figures AS bigint[]) AS figures"),
+        {"words": texts(words), "figures": numbers(figures)},
+    ).one()
+
+    assert row.words == words
+    assert row.figures == figures

@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from typing import Any
 
+from aiohttp import web
 from sqlalchemy import Engine, text
 
 from scheduler.domain.listing import Listing
@@ -11,7 +13,7 @@ from scheduler.domain.policy import WorkPolicy
 from tests.workers.audit import assert_books_are_right, count, job_states, total_nusd
 from tests.workers.bench import POLICY, desk_for, work_off
 from tests.workers.planned import Wish, add_budget, listing, plan, wishes
-from tests.workers.stub import Reply, Stub, good, serving
+from tests.workers.stub import Reply, Stub, answer, good, serving
 
 
 def do(
@@ -72,3 +74,18 @@ def test_a_result_says_what_it_is_and_what_it_cost(engine: Engine) -> None:
     assert said["tags"] == {"case": "7"}
     cost_nusd = 1_000 * said["input_tokens"] + 4_000 * said["output_tokens"]
     assert said["cost_usd"] == f"{cost_nusd / 1e9:.9f}".rstrip("0")
+
+
+def test_whatever_a_provider_calls_its_model_can_be_stored(engine: Engine) -> None:
+    async def reply(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        answered = answer(stub, request, body | {"model": 'm\0 "\\' + "x" * 10_000})
+        answered.headers["x-request-id"] = "{,NULL}"
+        return answered
+
+    do(engine, wishes(3), reply=reply)
+
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 3}
+        models = conn.execute(text("SELECT DISTINCT served_model FROM attempt")).scalars()
+        assert next(models).startswith('m "\\xxx')
+        assert_books_are_right(conn)
