@@ -97,7 +97,7 @@ def test_ending_a_process_ends_what_it_started(tmp_path: Path) -> None:
 
     process.end()
 
-    assert child.wait(5) is not None or not child.is_running()
+    assert child.wait(60) is not None or not child.is_running()
 
 
 def test_no_key_or_setting_of_the_person_reaches_a_process(

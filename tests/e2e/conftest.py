@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 
 from tests.rig.kafka import Topics
 from tests.rig.process import ProcessHandle
-from tests.rig.waiting import eventually
+from tests.rig.waiting import PATIENCE_S, eventually
 from workers.sandbox.process import SandboxProcess, sandbox_process
 
 Start = Callable[..., ProcessHandle]
@@ -49,7 +49,7 @@ class House:
     def run(self, *arguments: str) -> str:
         """What a command prints; it must end well."""
         process = self.start(*arguments, env=self.env)
-        assert process.wait(within_s=60) == 0, process.output
+        assert process.wait() == 0, process.output
         return process.output
 
     def produce(self, messages: Sequence[dict[str, Any]]) -> None:
@@ -58,9 +58,11 @@ class House:
             for message in messages:
                 key = str(message.get("job_id", "")).encode()
                 producer.send(self.jobs, key=key, value=json.dumps(message).encode())
-            producer.flush(30)
+            producer.flush(60)
 
-    def consume(self, topic: str, count: int, *, within_s: float = 60) -> list[dict[str, Any]]:
+    def consume(
+        self, topic: str, count: int, *, within_s: float = PATIENCE_S
+    ) -> list[dict[str, Any]]:
         """At least *count* committed messages of *topic*, and whatever else comes with them."""
         found: list[dict[str, Any]] = []
         with closing(
@@ -88,7 +90,7 @@ class House:
         with self.engine.connect() as conn:
             return conn.execute(text(statement)).scalar()
 
-    def wait_for(self, statement: str, *, within_s: float = 60) -> None:
+    def wait_for(self, statement: str, *, within_s: float = PATIENCE_S) -> None:
         """Until *statement* selects something true."""
         eventually(lambda: self.scalar(statement), within_s=within_s, what=statement, every_s=0.1)
 

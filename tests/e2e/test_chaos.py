@@ -49,5 +49,5 @@ def kill_one_part(serve: int, chance: random.Random) -> None:
     def parts() -> list[psutil.Process]:
         return psutil.Process(serve).children()
 
-    eventually(lambda: len(parts()) >= 4, within_s=30, what="the parts to run again")
+    eventually(lambda: len(parts()) >= 4, what="the parts to run again")
     chance.choice(sorted(parts(), key=lambda part: part.pid)).kill()

@@ -15,7 +15,7 @@ def send_feedback(house: House, said: dict[str, float]) -> None:
         for job_id, score in said.items():
             message = {"job_id": job_id, "kind": "score", "score": score}
             producer.send(topic, key=job_id.encode(), value=json.dumps(message).encode())
-        producer.flush(30)
+        producer.flush(60)
 
 
 def test_an_offer_whose_answers_are_bad_gets_no_more_jobs(house: House) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, func, select, text
 from scheduler.store.tables.jobs import job
 from tests.rig.kafka import Topics
 from tests.rig.process import ProcessHandle
-from tests.rig.waiting import eventually
+from tests.rig.waiting import PATIENCE_S, eventually
 
 
 def job_message(job_id: str, **fields: Any) -> bytes:
@@ -61,14 +61,14 @@ class Stream:
                     partition=partition,
                     headers=headers,
                 )
-            producer.flush(30)
+            producer.flush(60)
 
     def keys(self) -> list[str]:
         """The ids of all jobs taken in."""
         with self.engine.connect() as conn:
             return list(conn.execute(select(job.c.key).order_by(job.c.key)).scalars())
 
-    def wait_for_jobs(self, count: int, *, within_s: float = 30) -> None:
+    def wait_for_jobs(self, count: int, *, within_s: float = PATIENCE_S) -> None:
         """Until *count* jobs are there; fails at once when there are more."""
 
         def counted() -> bool:
@@ -83,7 +83,7 @@ class Stream:
         with self.engine.connect() as conn:
             return conn.execute(text(statement)).scalar()
 
-    def wait_for(self, statement: str, *, within_s: float = 30) -> Any:
+    def wait_for(self, statement: str, *, within_s: float = PATIENCE_S) -> Any:
         """The first true value of *statement*, which selects one."""
         return eventually(
             lambda: self.scalar(statement), within_s=within_s, what=statement, every_s=0.05

@@ -105,7 +105,7 @@ def test_intake_waits_while_the_queue_is_full_and_takes_feedback_meanwhile(
             conn.execute(text("UPDATE job SET state = 'done', finished_at = now()"))
         return len(stream.keys()) == 12
 
-    eventually(work_off_and_count, within_s=30, what="all 12 jobs", every_s=0.2)
+    eventually(work_off_and_count, what="all 12 jobs", every_s=0.2)
 
 
 def test_messages_that_kafka_deleted_are_missed_aloud(

@@ -97,7 +97,7 @@ def test_two_consumers_share_a_topic_and_one_is_killed(
     first.kill()
     stream.send(messages(1_000, 1_500))
 
-    stream.wait_for_jobs(1_350, within_s=40)
+    stream.wait_for_jobs(1_350)
     assert stream.keys() == good(0, 1_500)
     stream.wait_for("SELECT count(*) = 150 FROM dead_letter")
 
@@ -114,7 +114,7 @@ def test_intake_waits_while_kafka_is_away(
     own_kafka.start()
     stream.send(messages(100, 200))
 
-    stream.wait_for_jobs(180, within_s=60)
+    stream.wait_for_jobs(180)
     assert stream.keys() == good(0, 200)
     assert intake.status is None
 
@@ -126,11 +126,11 @@ def test_intake_starts_before_kafka_does(
     stream.send(messages(0, 10))
     own_kafka.kill()
     intake = start("intake", env=dict(stream.env))
-    intake.wait_for_line("intake waits for Kafka", within_s=40)
+    intake.wait_for_line("intake waits for Kafka")
 
     own_kafka.start()
 
-    stream.wait_for_jobs(9, within_s=40)
+    stream.wait_for_jobs(9)
 
 
 def kill_postgres(home: Path) -> None:
@@ -148,7 +148,7 @@ def start_postgres(home: Path) -> embedded.EmbeddedPostgres:
         except embedded.PostgresNotStarted:
             return None  # the dead one's memory is not yet free
 
-    server = eventually(started, within_s=30, what="Postgres to come back", every_s=0.2)
+    server = eventually(started, what="Postgres to come back", every_s=0.2)
     assert server is not None
     return server
 

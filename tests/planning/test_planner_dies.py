@@ -86,7 +86,6 @@ def test_two_planners_plan_each_job_once(engine: Engine, planners: Planners) -> 
         fill(engine, 20)
     eventually(
         lambda: question(engine, "SELECT count(*) = 60 FROM job WHERE state = 'planned'"),
-        within_s=30,
         what="all jobs to be planned",
     )
 

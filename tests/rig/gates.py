@@ -42,7 +42,6 @@ def gate(engine: Engine, *, before: str) -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: eventually(
             lambda: bool(look.execute(WAITS).scalar_one()),
-            within_s=30,
             what=f"someone before {before}",
         )
     finally:

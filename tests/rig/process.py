@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self, TypeVar
 
-from tests.rig.waiting import eventually
+from tests.rig.waiting import PATIENCE_S, eventually
 
 T = TypeVar("T")
 REPO = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ class ProcessHandle:
         return self._popen.poll()
 
     def wait_for(
-        self, look: Callable[[], T], *, within_s: float = 30, what: str = "a condition"
+        self, look: Callable[[], T], *, within_s: float = PATIENCE_S, what: str = "a condition"
     ) -> T:
         """The first true value of *look*; fails when the process ends or time runs out first."""
 
@@ -83,7 +83,7 @@ class ProcessHandle:
         assert found is not None
         return found[0]
 
-    def wait_for_line(self, pattern: str, *, within_s: float = 30) -> re.Match[str]:
+    def wait_for_line(self, pattern: str, *, within_s: float = PATIENCE_S) -> re.Match[str]:
         """The first match of *pattern* (one line's text) in the output."""
         line = re.compile(pattern, re.MULTILINE)
         found = self.wait_for(
@@ -92,7 +92,7 @@ class ProcessHandle:
         assert found is not None
         return found
 
-    def wait(self, *, within_s: float = 30) -> int:
+    def wait(self, *, within_s: float = PATIENCE_S) -> int:
         """Its exit status, once it has ended."""
         try:
             return self._popen.wait(within_s)

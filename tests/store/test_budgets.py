@@ -95,13 +95,13 @@ def test_no_entry_is_missed_by_a_budget_that_is_made_while_others_book(engine: E
     together = Barrier(4)
 
     def book_many() -> None:
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         for _ in range(40):
             with engine.begin() as conn:
                 book(conn, [one])
 
     def make_many() -> None:
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         for month in range(1, 13):
             with engine.begin() as conn:
                 budget(conn, "acme", 1_000_000, (date(2026, 1, month), YEAR[1]))

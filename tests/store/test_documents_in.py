@@ -43,7 +43,7 @@ def test_a_document_that_another_process_adds_at_the_same_time_is_taken_from_it(
         waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
         while conn.execute(waits).scalar_one() == 0 and other.is_alive():
             pass
-    other.join(10)
+    other.join(60)
 
     assert ours.items() <= found.items()
     with engine.connect() as conn:

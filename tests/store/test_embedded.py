@@ -162,7 +162,7 @@ def test_a_killed_server_is_started_again_with_all_that_was_committed(home: Path
         pid = server_pid(home)
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: server_pid(home) is None, within_s=5, what="the server to die")
+    eventually(lambda: server_pid(home) is None, what="the server to die")
 
     with embedded.start(home) as second, connect(second.url) as conn:
         assert conn.execute("SELECT count(*) FROM kept").fetchone() == (10_000,)

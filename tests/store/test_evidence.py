@@ -62,7 +62,7 @@ def test_writers_of_one_stream_wait_for_each_other(engine: Engine) -> None:
     together = Barrier(5)
 
     def write(worker: int) -> None:
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         for n in range(20):
             with engine.begin() as conn:
                 append(conn, stream="shared", kind="k", bodies=[{"worker": worker, "n": n}] * 2)

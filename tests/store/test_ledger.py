@@ -145,7 +145,7 @@ def test_many_at_once_never_book_more_than_there_is(engine: Engine) -> None:
     together = Barrier(6)
 
     def ask(worker: int) -> int:
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         return sum(_booked(engine, asks[(worker + n) % 2]) for n in range(40))
 
     with ThreadPoolExecutor(6) as pool:
@@ -179,7 +179,7 @@ def test_transactions_that_touch_the_same_budgets_in_any_order_do_not_deadlock(
     together = Barrier(4)
 
     def work(worker: int) -> None:
-        together.wait(timeout=10)
+        together.wait(timeout=60)
         for _ in range(25):
             with engine.begin() as conn:
                 book(conn, both if worker % 2 else both[::-1])

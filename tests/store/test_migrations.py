@@ -160,13 +160,11 @@ def test_who_finds_a_migration_under_way_waits_for_it(empty: Engine) -> None:
     with ThreadPoolExecutor(1) as pool, empty.connect() as first:
         first.execute(select(MIGRATION_LOCK))
         second = pool.submit(upgrade, url)
-        eventually(
-            lambda: first.execute(waiting).scalar_one(), within_s=10, what="the second to wait"
-        )
+        eventually(lambda: first.execute(waiting).scalar_one(), what="the second to wait")
         assert not inspect(empty).has_table("job")
         first.execute(select(MIGRATION_UNLOCK))
 
-        assert second.result(timeout=30) == newest()
+        assert second.result(timeout=60) == newest()
 
 
 def test_partitions_are_made_for_the_months_to_come(conn: Connection) -> None:
@@ -184,7 +182,7 @@ def test_two_processes_make_each_month_once(engine: Engine) -> None:
 
     def make() -> int:
         with engine.begin() as conn:
-            together.wait(timeout=10)
+            together.wait(timeout=60)
             made: int = conn.execute(select(func.ensure_partitions(6))).scalar_one()
             return made
 

@@ -79,7 +79,7 @@ def test_two_that_make_the_same_scope_at_once_get_the_same(engine: Engine) -> No
 
     def make() -> Scope:
         with engine.begin() as conn:
-            together.wait(timeout=10)
+            together.wait(timeout=60)
             return ensure_scope(conn, "acme/legal/contracts")
 
     with ThreadPoolExecutor(4) as pool:

@@ -42,7 +42,7 @@ async def called(stub: Stub, calls: int) -> None:
 
 async def until(look: Callable[[], bool]) -> None:
     """Let the loop run until *look* is true."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not look():  # noqa: ASYNC110 - what is waited for happens in the database too
             await asyncio.sleep(0.005)
 
