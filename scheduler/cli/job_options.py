@@ -56,6 +56,8 @@ OPTIONS = (
     click.option("--deadline", help="Like 2026-12-31T18:00:00+01:00, with its time zone."),
     click.option("--min-quality", type=click.FloatRange(0, 1), help="0 to 1."),
     click.option("--max-cost", "max_cost_usd", help="The most one job may cost, in USD."),
+    click.option("--gain", "gain_usd", help="What a good answer is worth, in USD."),
+    click.option("--loss", "loss_usd", help="What a bad answer costs beside its price, in USD."),
     click.option(
         "--residency", multiple=True, help="A region where it may be processed; repeatable."
     ),

@@ -40,6 +40,8 @@ class Ask:
     words: int | None = None
     min_quality: float = 0.0
     residency: tuple[str, ...] = ()
+    gain_usd: str | None = None
+    loss_usd: str | None = None
 
     def fields(self) -> dict[str, Any]:
         """The fields of a message that say so; those that say nothing left out."""
@@ -51,6 +53,8 @@ class Ask:
             "words": self.words,
             "min_quality": self.min_quality,
             "residency": list(self.residency),
+            "gain_usd": self.gain_usd,
+            "loss_usd": self.loss_usd,
         }
         return {name: value for name, value in fields.items() if value}
 

@@ -69,6 +69,8 @@ class NotAllDone(Refused):
     "--min-quality", type=click.FloatRange(0, 1), default=0.0, help="Of every answer, at least."
 )
 @click.option("--residency", metavar="REGION,...", help="Regions that documents may go to.")
+@click.option("--gain", metavar="USD", help="What a good answer is worth; for `earnings`.")
+@click.option("--loss", metavar="USD", help="What a bad answer costs beside its price.")
 @click.option("--name", help="Of the run; from the task and --out unless set.")
 @click.option(
     "--workers",
@@ -90,6 +92,8 @@ def command(
     words: int | None,
     min_quality: float,
     residency: str | None,
+    gain: str | None,
+    loss: str | None,
     name: str | None,
     workers: int,
     quiet: bool,
@@ -114,6 +118,8 @@ def command(
         words=words,
         min_quality=min_quality,
         residency=tuple(_parts(residency)),
+        gain_usd=gain,
+        loss_usd=loss,
     )
     stop = stop_on_signals()
     say = open_console(quiet=quiet)

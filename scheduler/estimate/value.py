@@ -24,7 +24,10 @@ def return_on_cost(
 
 def break_even(*, gain_usd: float | Floats, loss_usd: float | Floats, cost_usd: Floats) -> Floats:
     """Probability of a good answer above which paying *cost_usd* earns; over 1: never."""
-    return (loss_usd + cost_usd) / (gain_usd + loss_usd)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        even = (loss_usd + cost_usd) / (gain_usd + loss_usd)
+    # With nothing to gain or to lose there is no such probability.
+    return np.where(np.isnan(even), np.inf, even)
 
 
 def dearer_from(

@@ -148,7 +148,7 @@ class Reader:
         quality = message.min_quality or 0.0
         # Rounded up, and 0.7 * 1e6 is not quite 700000.
         min_quality_ppm = math.ceil(round(quality * 1e6, 3))
-        asked = (
+        asked: tuple[Any, ...] = (
             DIGEST_FORMAT,
             message.scope,
             message.task,
@@ -162,6 +162,9 @@ class Reader:
             message.data_class,
             message.when,
         )
+        if message.gain_usd is not None or message.loss_usd is not None:
+            # Behind the others, and only if said: a job keeps the digest that it always had.
+            asked = (*asked, message.gain_usd, message.loss_usd)
         policy = self.policy
         return IncomingJob(
             index,
@@ -180,6 +183,8 @@ class Reader:
             f"{{{','.join(message.residency or ())}}}",
             message.data_class or policy.default_data_class,
             message.when or "now",
+            message.gain_usd,
+            message.loss_usd,
         )
 
 

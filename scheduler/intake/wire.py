@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from scheduler.domain.job import DataClass, Reduction, Task, When
-from scheduler.domain.money import BadAmount, nusd_from_usd
+from scheduler.domain.money import NUSD_PER_USD, BadAmount, nusd_from_usd
 from scheduler.intake.json_schemas import check_schema
 
 JOB_ID_BYTES_MAX = 200
@@ -29,6 +29,8 @@ LABELS_MAX = 1_000
 REGIONS_MAX = 50
 QUESTION_MAX = 10_000
 WORDS_MAX = 100_000
+WORTH_NUSD_MAX = 1_000_000 * NUSD_PER_USD
+"""The most that one answer may be said to gain or lose."""
 
 
 TASKS = frozenset(map(str, Task))
@@ -143,6 +145,13 @@ class JobMessage(Message):
     max_cost_usd: Usd | None = Field(
         default=None, description="The most the job may cost, in USD; a text keeps every digit."
     )
+    gain_usd: Usd | None = Field(
+        default=None,
+        description="What a good answer is worth, in USD; the policy's figure when left out.",
+    )
+    loss_usd: Usd | None = Field(
+        default=None, description="What a bad answer costs, beside its price; likewise."
+    )
     residency: tuple[Region, ...] | None = Field(
         default=None,
         min_length=1,
@@ -175,6 +184,14 @@ class JobMessage(Message):
         if not job_id.isascii() and len(job_id.encode()) > JOB_ID_BYTES_MAX:
             raise PydanticCustomError("job_id", "is longer than 200 bytes of UTF-8")
         return job_id
+
+    @field_validator("gain_usd", "loss_usd")
+    @classmethod
+    def _worth_of_one_answer(cls, nusd: int | None) -> int | None:
+        if nusd is not None and nusd > WORTH_NUSD_MAX:
+            most = WORTH_NUSD_MAX // NUSD_PER_USD
+            raise PydanticCustomError("worth", "is more than {most} USD", {"most": most})
+        return nusd
 
     @field_validator("deadline")
     @classmethod

@@ -13,6 +13,7 @@ from scheduler.planning import reasons
 from scheduler.planning.limits import REQUESTS, TOKENS, Fund
 from scheduler.planning.masks import ALLOWED, RULES
 from scheduler.planning.problem import Case
+from scheduler.planning.worth import break_evens
 from scheduler.store.windows import NO_DEADLINE
 
 _BEYOND = np.iinfo(np.int64).max
@@ -129,14 +130,15 @@ def _wants(
     open_ = case.allowed.eligible[jobs] & ~_full(case, jobs, slack)
     cheapest = np.where(open_, case.estimates.reserved_nusd[jobs], _BEYOND).min(1)
     assert isinstance(case.problem.values, np.ndarray)
-    worth = np.where(case.allowed.eligible[jobs], case.problem.values[jobs], -np.inf).max(1)
+    worths = np.where(case.allowed.eligible[jobs], case.problem.values[jobs], -np.inf)
+    worth = worths.max(1)
     in_usd = policy.objective is not PlanObjective.QUALITY
     tight = [_tightest(case.funds, slack, group) for group in range(len(case.projects))]
     found = {}
     for at, job in enumerate(jobs.tolist()):
         fund = tight[int(case.groups[job])]
         if in_usd and worth[at] <= 0:
-            reason = reasons.at_a_loss(best_usd=float(worth[at]))
+            reason = _loss(case, job, int(worths[at].argmax()), policy=policy)
             found[job] = _Want(reason=reason, passing=False, tries=policy.loss_deferrals_max)
         elif cheapest[at] == _BEYOND:
             offers = len(set(case.options.offer_of[case.allowed.eligible[job]].tolist()))
@@ -147,6 +149,19 @@ def _wants(
         else:
             found[job] = _money(fund, slack[fund.row.name], int(cheapest[at]))
     return found
+
+
+def _loss(case: Case, job: int, option: int, *, policy: PlanPolicy) -> str:
+    assert isinstance(case.problem.values, np.ndarray)
+    best_usd = float(case.problem.values[job, option])
+    if policy.objective is not PlanObjective.EARNINGS:
+        return reasons.at_a_loss(best_usd=best_usd)
+    even = break_evens(case.window, case.options, case.estimates, np.array([job]), policy=policy)
+    return reasons.at_a_loss(
+        best_usd=best_usd,
+        sure_of=float(case.estimates.lower[job, option]),
+        even=float(even[0, option]),
+    )
 
 
 def _money(fund: Fund, free_nusd: int, cheapest_nusd: int) -> _Want:

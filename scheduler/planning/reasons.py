@@ -91,13 +91,19 @@ def outbid(*, scope: str, period: str, free_nusd: int) -> str:
     return f"what {scope} has {period} buys more in other jobs: {left} is left of it"
 
 
-def at_a_loss(*, best_usd: float) -> str:
+def at_a_loss(*, best_usd: float, sure_of: float | None = None, even: float = 0.0) -> str:
     """Why a job waits that would lose money with every option.
+
+    Of `earnings` it is told how probable a good answer is at least, and where it breaks *even*.
 
     >>> at_a_loss(best_usd=-0.00125)
     'no answer is expected to earn what it costs: the best option comes to $-0.00125'
     """
-    return f"{AT_A_LOSS}: the best option comes to ${best_usd:.6g}"
+    said = f"{AT_A_LOSS}: the best option comes to ${best_usd:.6g}"
+    if sure_of is None:
+        return said
+    needed = f"it breaks even at {even:.3f}" if even <= 1 else "it would lose if it were certain"
+    return f"{said}; a good answer has probability {sure_of:.3f}, and {needed}"
 
 
 def no_capacity(*, offers: int, minutes: float) -> str:

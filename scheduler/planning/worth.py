@@ -1,16 +1,19 @@
 """What an option is worth to the plan: its quality, or the dollars that it is expected to bring."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.domain.money import NUSD_PER_USD, nusd_from_usd, usd_from_nusd
 from scheduler.domain.policy import PlanObjective, PlanPolicy
-from scheduler.estimate.value import earnings_usd, net_savings_usd
+from scheduler.estimate.value import break_even, earnings_usd, net_savings_usd
 from scheduler.planning.estimates import CHUNK_JOBS, Estimates, cost_nusd
 from scheduler.planning.options import PPM, Options
-from scheduler.store.windows import TASKS, Window
+from scheduler.store.windows import TASKS, UNSAID, Window
 
 Floats = NDArray[np.float64]
+Jobs = NDArray[np.int64]
 
 TINY = 1e-6
 """What is not divided by less than."""
@@ -31,8 +34,8 @@ def values(
         for start in range(0, len(of_task), CHUNK_JOBS):
             jobs = of_task[start : start + CHUNK_JOBS]
             p = estimates.lower[jobs].astype(np.float64)
-            cost_usd = _expected_cost_usd(options, estimates, jobs)
-            found[jobs] = _dollars(p, cost_usd, task=TASKS[task], policy=policy)
+            cost_usd = expected_cost_usd(options, estimates, jobs)
+            found[jobs] = _dollars(window, jobs, p, cost_usd, policy=policy)
     return found
 
 
@@ -61,16 +64,38 @@ def outcome_shares(p: Floats, *, edit_score: float, edited_ppm: int) -> Floats:
     return np.stack([used, edited, 1 - used - edited], axis=-1)
 
 
-def _dollars(p: Floats, cost_usd: Floats, *, task: str, policy: PlanPolicy) -> Floats:
+def stakes_usd(window: Window, jobs: Jobs, *, policy: PlanPolicy) -> tuple[Floats, Floats]:
+    """Gain and loss of each of *jobs*, (len(jobs),): its own, else those of its task."""
+    gain = _said(window.gain_nusd[jobs], window.task[jobs], policy.gain_usd)
+    return gain, _said(window.loss_nusd[jobs], window.task[jobs], policy.loss_usd)
+
+
+def break_evens(
+    window: Window, options: Options, estimates: Estimates, jobs: Jobs, *, policy: PlanPolicy
+) -> Floats:
+    """(len(jobs), m) how probable a good answer must be for `earnings` to be positive."""
+    gain_usd, loss_usd = stakes_usd(window, jobs, policy=policy)
+    cost_usd = expected_cost_usd(options, estimates, jobs)
+    return break_even(gain_usd=gain_usd[:, None], loss_usd=loss_usd[:, None], cost_usd=cost_usd)
+
+
+def _said(
+    own_nusd: NDArray[np.int64], task: NDArray[np.int64], by_task: Mapping[str, str]
+) -> Floats:
+    usual = np.array([_usd(by_task[name]) for name in TASKS])
+    return np.where(own_nusd == UNSAID, usual[task], own_nusd / NUSD_PER_USD)
+
+
+def _dollars(
+    window: Window, jobs: Jobs, p: Floats, cost_usd: Floats, *, policy: PlanPolicy
+) -> Floats:
     if policy.objective is PlanObjective.EARNINGS:
+        gain_usd, loss_usd = stakes_usd(window, jobs, policy=policy)
         return earnings_usd(
-            p,
-            gain_usd=_usd(policy.gain_usd[task]),
-            loss_usd=_usd(policy.loss_usd[task]),
-            cost_usd=cost_usd,
+            p, gain_usd=gain_usd[:, None], loss_usd=loss_usd[:, None], cost_usd=cost_usd
         )
     assert policy.objective is PlanObjective.ENCS, policy.objective
-    saved = policy.saved_s[task]
+    saved = policy.saved_s[TASKS[window.task[jobs[0]]]]
     return net_savings_usd(
         outcome_shares(p, edit_score=policy.edit_score, edited_ppm=policy.edited_ppm),
         seconds_saved=np.array([saved["use"], saved["edit"], saved["ignore"]]),
@@ -83,7 +108,8 @@ def _usd(amount: str) -> float:
     return float(usd_from_nusd(nusd_from_usd(amount)))
 
 
-def _expected_cost_usd(options: Options, estimates: Estimates, jobs: NDArray[np.int64]) -> Floats:
+def expected_cost_usd(options: Options, estimates: Estimates, jobs: Jobs) -> Floats:
+    """(len(jobs), m) what each option is expected to cost."""
     columns = [
         cost_nusd(
             options.offers[k].offer,

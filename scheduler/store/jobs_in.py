@@ -21,6 +21,7 @@ class IncomingJob(NamedTuple):
         document: its document's digest.
         params, tags: JSON text.
         residency: an array as Postgres writes it.
+        gain_nusd, loss_nusd: None where the policy's figures hold.
     """
 
     at: int
@@ -38,6 +39,8 @@ class IncomingJob(NamedTuple):
     residency: str
     data_class: str
     run_when: str
+    gain_nusd: int | None = None
+    loss_nusd: int | None = None
 
 
 COLUMNS = {
@@ -57,17 +60,20 @@ COLUMNS = {
     "residency": "text",
     "data_class": "text",
     "run_when": "text",
+    "gain_nusd": "int8",
+    "loss_nusd": "int8",
 }
 
 _ADD = text("""
     WITH added AS (
         INSERT INTO job (
             tenant_id, project_id, key, digest, document_id, task, params, tags, priority,
-            deadline, min_quality_ppm, max_cost_nusd, residency, data_class, run_when, source)
+            deadline, min_quality_ppm, max_cost_nusd, residency, data_class, run_when, gain_nusd,
+            loss_nusd, source)
         SELECT
             j.tenant_id, j.project_id, j.key, j.digest, j.document_id, j.task, j.params::jsonb,
             j.tags::jsonb, j.priority, j.deadline, j.min_quality_ppm, j.max_cost_nusd,
-            j.residency::text[], j.data_class, j.run_when, :source
+            j.residency::text[], j.data_class, j.run_when, j.gain_nusd, j.loss_nusd, :source
         FROM incoming_job j ORDER BY j.at
         ON CONFLICT (tenant_id, key) DO NOTHING
         RETURNING 1)

@@ -19,6 +19,8 @@ DATA_CLASSES = tuple(DataClass)
 
 NO_DEADLINE = np.iinfo(np.int64).max
 NO_MAX_COST = np.iinfo(np.int64).max
+UNSAID = -1
+"""Gain or loss of a job whose message says none."""
 
 # What a binary COPY sends for a row: a count of fields, then for each its length and itself.
 # All fields have one width, none is NULL, and so the whole answer is one array of records.
@@ -32,6 +34,8 @@ _FIELDS: tuple[tuple[str, str, str], ...] = (
     ("due_us", ">i8", "coalesce((extract(epoch FROM deadline) * 1000000)::bigint, %(endless)s)"),
     ("min_quality_ppm", ">i4", "job.min_quality_ppm"),
     ("max_cost_nusd", ">i8", "coalesce(job.max_cost_nusd, %(endless)s)"),
+    ("gain_nusd", ">i8", "coalesce(job.gain_nusd, %(unsaid)s)"),
+    ("loss_nusd", ">i8", "coalesce(job.loss_nusd, %(unsaid)s)"),
     (
         "place",
         ">i4",
@@ -77,6 +81,7 @@ class Window:
         due_us: (n,) int64, the deadline in microseconds since 1970, or `NO_DEADLINE`.
         min_quality_ppm: (n,) int64.
         max_cost_nusd: (n,) int64, or `NO_MAX_COST`.
+        gain_nusd, loss_nusd: (n,) int64, of a good and of a bad answer, or `UNSAID`.
         place: (n,) int64, index into *places*; 0 where the job may go anywhere.
         data_class: (n,) int64, index into `DATA_CLASSES`: the stricter of what the client
             said and what was found in the document.
@@ -99,6 +104,8 @@ class Window:
     due_us: NDArray[np.int64]
     min_quality_ppm: NDArray[np.int64]
     max_cost_nusd: NDArray[np.int64]
+    gain_nusd: NDArray[np.int64]
+    loss_nusd: NDArray[np.int64]
     place: NDArray[np.int64]
     data_class: NDArray[np.int64]
     night: NDArray[np.bool_]
@@ -164,7 +171,7 @@ def read_window(conn: Connection, *, before: dict[When, datetime], limit: int) -
     """
     assert before, "a window of no kind of jobs"
     values: dict[str, Any] = {f"{when}_before": at for when, at in before.items()}
-    values |= {"limit": limit, "endless": NO_DEADLINE}
+    values |= {"limit": limit, "endless": NO_DEADLINE, "unsaid": UNSAID}
     values |= {"tasks": list(TASKS), "classes": list(DATA_CLASSES)}
     selection = _selection(list(before))
     places = _places(conn, selection, values)

@@ -101,6 +101,8 @@ def digest(**fields: object) -> bytes:
         {"deadline": "2030-01-01T00:00:00Z"},
         {"min_quality": 0.5},
         {"max_cost_usd": 1},
+        {"gain_usd": 1},
+        {"loss_usd": 1},
         {"residency": ["eu"]},
         {"data_class": "public"},
         {"when": "night"},
@@ -121,6 +123,18 @@ def test_another_spelling_is_the_same_content() -> None:
     again = {"residency": ["A", "b"], "deadline": "2030-01-01T00:00:00Z", "max_cost_usd": 0.5}
 
     assert digest(**said) == digest(**again, **{"x-mine": 1})
+
+
+def test_a_gain_is_not_a_loss_and_nothing_is_not_zero() -> None:
+    seen = [digest(gain_usd=1), digest(loss_usd=1), digest(gain_usd=0), digest()]
+
+    assert len(set(seen)) == 4
+
+
+def test_jobs_without_stakes_keep_the_digest_that_they_always_had() -> None:
+    known = "28d0b26de7c6176557d3d520af379b580874f1c1bc829af42d2b6243d4df2413"
+
+    assert digest(words=7, priority=2).hex() == known
 
 
 def test_what_a_message_leaves_out_is_the_policys() -> None:

@@ -33,6 +33,8 @@ def test_a_job_has_all_that_its_message_said(conn: Connection) -> None:
         "deadline": "2030-01-01T00:00:00Z",
         "min_quality": 0.85,
         "max_cost_usd": "0.0000000011",
+        "gain_usd": "0.123456789",
+        "loss_usd": 0,
         "residency": ["eu", "de"],
         "data_class": "confidential",
         "when": "night",
@@ -51,6 +53,7 @@ def test_a_job_has_all_that_its_message_said(conn: Connection) -> None:
         {"case": "7"},
     )
     assert (row.priority, row.min_quality_ppm, row.max_cost_nusd) == (7, 850_000, 2)
+    assert (row.gain_nusd, row.loss_nusd) == (123_456_789, 0)
     assert (row.residency, row.data_class, row.run_when) == (["eu", "de"], "confidential", "night")
     assert (row.deadline.isoformat(), row.source) == ("2030-01-01T00:00:00+00:00", "submit")
 

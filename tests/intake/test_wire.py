@@ -54,6 +54,8 @@ def test_a_misspelt_task_is_refused_with_the_task_that_was_meant() -> None:
         ({"max_cost_usd": -1}, "write it like"),
         ({"max_cost_usd": "1e99"}, "write it like"),
         ({"max_cost_usd": True}, "write USD like"),
+        ({"gain_usd": -0.5}, "write it like"),
+        ({"loss_usd": "1000000.000000001"}, "is more than 1000000 USD"),
         ({"residency": []}, "residency"),
         ({"residency": ["no such place!"]}, "residency"),
         ({"text": None}, "either text or path"),

@@ -94,6 +94,8 @@ class Wish:
     deadline: datetime | None = None
     min_quality_ppm: int = 0
     max_cost_nusd: int | None = None
+    gain_nusd: int | None = None
+    loss_nusd: int | None = None
     residency: Sequence[str] = ()
     data_class: DataClass = DataClass.PUBLIC
     found_class: DataClass = DataClass.PUBLIC
@@ -155,6 +157,8 @@ def add_jobs(conn: Connection, *wishes: Wish) -> list[int]:
             wish.deadline,
             wish.min_quality_ppm,
             wish.max_cost_nusd,
+            wish.gain_nusd,
+            wish.loss_nusd,
             list(wish.residency),
             wish.data_class,
             wish.when,
@@ -166,7 +170,8 @@ def add_jobs(conn: Connection, *wishes: Wish) -> list[int]:
     ]
     columns = (
         "id tenant_id project_id key digest document_id task params priority deadline"
-        " min_quality_ppm max_cost_nusd residency data_class run_when source not_before deferrals"
+        " min_quality_ppm max_cost_nusd gain_nusd loss_nusd residency data_class run_when source"
+        " not_before deferrals"
     )
     copy_rows(conn, "job", columns.split(), rows)
     return ids

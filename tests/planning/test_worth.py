@@ -1,5 +1,6 @@
 """What an option is worth: quality, or dollars by the policy's figures."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -98,6 +99,48 @@ def test_each_task_has_its_own_figures() -> None:
     found = values(window, options, estimates, policy=by)
 
     assert found[1, 0] == pytest.approx(3 * found[0, 0])
+
+
+def test_a_job_that_names_its_own_stakes_has_those_and_the_others_their_tasks() -> None:
+    by = earning("1", "0").plan
+    own = Wish(gain_nusd=3_000_000_000), Wish(loss_nusd=2_000_000_000), Wish(gain_nusd=0)
+    window = window_of(Wish(), *own)
+    _, options, estimates = judged(window, plan_offers(FREE), policy=by)
+
+    found = values(window, options, estimates, policy=by)[:, 0]
+
+    p = float(estimates.lower[0, 0])
+    assert found.tolist() == pytest.approx([p, 3 * p, p - 2 * (1 - p), 0.0], rel=1e-6)
+
+
+def test_two_jobs_alike_but_for_what_they_are_worth_get_offers_to_match(engine: Engine) -> None:
+    made = planned(
+        engine, earning("0.005", "0"), Wish(), Wish(gain_nusd=1_000_000_000), Wish(gain_nusd=0)
+    )
+
+    assert {line.offer: line.jobs for line in made.options} == {
+        CHEAP.offer.name: 1,
+        GOOD.offer.name: 1,
+    }
+    # What brings nothing is not bought.
+    assert (made.planned, made.deferred) == (2, 1)
+
+
+def test_a_job_is_told_where_it_would_break_even(engine: Engine) -> None:
+    made = planned(
+        engine,
+        earning("1", "0"),
+        Wish(gain_nusd=1_000_000_000, loss_nusd=100_000_000_000),
+        Wish(gain_nusd=0, loss_nusd=0),
+    )
+
+    assert made.deferred == 2
+    with engine.connect() as conn:
+        dear, vain = rows(conn, "SELECT deferral_reason AS said FROM job ORDER BY id")
+    assert re.search(
+        r"a good answer has probability 0\.\d{3}, and it breaks even at 0\.99", dear.said
+    )
+    assert "it would lose if it were certain" in vain.said
 
 
 def test_quality_is_the_objective_unless_another_is_named() -> None:

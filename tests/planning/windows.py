@@ -12,7 +12,7 @@ from scheduler.planning.estimates import Estimates, Estimators, estimate
 from scheduler.planning.masks import Allowed, Facts, allowed_options
 from scheduler.planning.options import Options, make_options
 from scheduler.store.offers import PlanOffer
-from scheduler.store.windows import DATA_CLASSES, NO_DEADLINE, NO_MAX_COST, TASKS, Window
+from scheduler.store.windows import DATA_CLASSES, NO_DEADLINE, NO_MAX_COST, TASKS, UNSAID, Window
 from tests.planning.queued import NOON, Listing, When, Wish
 
 
@@ -61,6 +61,8 @@ def window_of(*wishes: Wish) -> Window:
         max_cost_nusd=column(
             [NO_MAX_COST if wish.max_cost_nusd is None else wish.max_cost_nusd for wish in wishes]
         ),
+        gain_nusd=column([UNSAID if one.gain_nusd is None else one.gain_nusd for one in wishes]),
+        loss_nusd=column([UNSAID if one.loss_nusd is None else one.loss_nusd for one in wishes]),
         place=column([places.index(tuple(wish.residency)) for wish in wishes]),
         data_class=column(
             [max(DATA_CLASSES.index(wish.data_class), DATA_CLASSES.index(wish.found_class))

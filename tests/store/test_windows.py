@@ -13,6 +13,7 @@ from scheduler.store.windows import (
     NO_DEADLINE,
     NO_MAX_COST,
     TASKS,
+    UNSAID,
     due_jobs,
     read_window,
 )
@@ -37,6 +38,8 @@ def test_a_window_has_what_the_job_and_its_document_say(conn: Connection) -> Non
             deadline=NOON + timedelta(microseconds=1),
             min_quality_ppm=800_000,
             max_cost_nusd=5,
+            gain_nusd=0,
+            loss_nusd=9,
             residency=["eu", "ch"],
             data_class=DataClass.CONFIDENTIAL,
             deferrals=3,
@@ -53,6 +56,8 @@ def test_a_window_has_what_the_job_and_its_document_say(conn: Connection) -> Non
     assert window.due_us.tolist() == [NO_DEADLINE, int(NOON.timestamp()) * 1_000_000 + 1]
     assert window.min_quality_ppm.tolist() == [0, 800_000]
     assert window.max_cost_nusd.tolist() == [NO_MAX_COST, 5]
+    assert window.gain_nusd.tolist() == [UNSAID, 0]
+    assert window.loss_nusd.tolist() == [UNSAID, 9]
     assert [window.places[code] for code in window.place.tolist()] == [(), ("eu", "ch")]
     assert DATA_CLASSES[window.data_class[1]] is DataClass.CONFIDENTIAL
     assert window.deferrals.tolist() == [0, 3]

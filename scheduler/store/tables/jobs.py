@@ -81,6 +81,9 @@ class _JobColumns(TypedColumns):
     deadline: Named[datetime | None] = Column(Timestamp)
     min_quality_ppm: Named[int] = Column(server_default="0")
     max_cost_nusd: Named[int | None] = Column(BigInteger)
+    # What a good answer is worth, and what a bad one costs; the policy's figures where not said.
+    gain_nusd: Named[int | None] = Column(BigInteger)
+    loss_nusd: Named[int | None] = Column(BigInteger)
     residency: Named[list[str]] = Column(Texts, nullable=False, server_default=NO_TEXTS)
     data_class = Column(Text, nullable=False)
     run_when = Column(Text, nullable=False, server_default=When.NOW)
@@ -114,6 +117,7 @@ job = Table(
     CheckConstraint("priority BETWEEN 1 AND 9", name="priority"),
     CheckConstraint("min_quality_ppm BETWEEN 0 AND 1000000", name="min_quality"),
     CheckConstraint("max_cost_nusd >= 0 AND spent_nusd >= 0", name="money"),
+    CheckConstraint("gain_nusd >= 0 AND loss_nusd >= 0", name="worth"),
     CheckConstraint("held_nusd BETWEEN 0 AND reserved_nusd", name="held"),
     CheckConstraint("reserved_nusd = 0 OR booked_on IS NOT NULL", name="booked"),
     CheckConstraint("(state = 'planned') = (parcel_id IS NOT NULL)", name="parcel"),
