@@ -17,6 +17,7 @@ from scheduler.planning import planner
 from scheduler.planning.exploring import EXPLORED
 from scheduler.planning.limits import COST
 from scheduler.planning.outcome import LimitLine, OptionLine, PlanOutcome, ReasonLine
+from scheduler.planning.waves import EXPECTED
 from scheduler.planning.window import WindowKind
 from scheduler.settings import read_settings
 from scheduler.store.offers import sync_catalog
@@ -33,6 +34,7 @@ OPTIONS = (
 )
 LIMITS = ("limit", "of", "used", "left", "one more buys")
 REASONS = ("jobs", "what happens", "why", "for one of them")
+MONEY = (COST, EXPECTED)
 KEPT = {"none": "all", "light": "half", "strong": "a fifth"}
 
 
@@ -135,7 +137,7 @@ def _option(line: OptionLine) -> list[Any]:
 
 def _limits(lines: tuple[LimitLine, ...], objective: str) -> Table:
     """Budgets first; of the rate limits, those that hold the plan back; what is explored."""
-    budgets = [line for line in lines if line.measure == COST]
+    budgets = [line for line in lines if line.measure in MONEY]
     explored = [line for line in lines if line.measure == EXPLORED]
     rates = [line for line in lines if line not in budgets + explored and line.price > 0]
     return table(
@@ -147,7 +149,7 @@ def _limits(lines: tuple[LimitLine, ...], objective: str) -> Table:
 
 def _limit(line: LimitLine, objective: str) -> list[Any]:
     value = "of value" if objective == PlanObjective.QUALITY else f"USD of {objective}"
-    if line.measure == COST:
+    if line.measure in MONEY:
         figures = [usd_text(one) for one in (line.limit, line.use, line.limit - line.use)]
         gain = line.price * NUSD_PER_USD
     else:

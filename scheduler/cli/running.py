@@ -84,6 +84,7 @@ def _plan(service: Service, settings: Settings) -> PlanOutcome | None:
         now=datetime.now(UTC),
         policy=settings.policies,
         results_topic=settings.results_topic,
+        waves=True,
     )
 
 

@@ -113,6 +113,9 @@ class PlanPolicy:
             or has to `ignore` it (negative: reading it took time); for `encs`.
         edited_ppm: of the answers that a predicted quality allows to be edited ones, the share
             that is; the others are used or ignored.  For `encs`.
+        wave_ppm: where money is short, a run commits this share of its jobs at once, and plans
+            the rest when it knows what is left of the money that was set aside.
+        wave_jobs_min: fewer jobs than this are planned at once.
         loss_deferrals_max: a job of which every answer would cost more than it is worth fails
             after it was put off so often; for `earnings` and `encs`.
         seed: of the solve.
@@ -152,6 +155,8 @@ class PlanPolicy:
     saved_s: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     edited_ppm: int = 500_000
     loss_deferrals_max: int = 10
+    wave_ppm: int = 600_000
+    wave_jobs_min: int = 20
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -161,7 +166,7 @@ class PlanPolicy:
             BadPolicy: one is missing or out of range.
             BadAmount: one is not an amount of money.
         """
-        for share in ("explore_ppm", "edited_ppm"):
+        for share in ("explore_ppm", "edited_ppm", "wave_ppm"):
             if not 0 <= getattr(self, share) <= 1_000_000:
                 raise BadPolicy(share, "it is a share in ppm, 0 to 1 000 000")
         for usd in (*self.gain_usd.values(), *self.loss_usd.values(), self.wage_usd_per_hour):

@@ -62,7 +62,9 @@ def left_out(
     """The jobs without an option in *choice*, by their numbers; *night* is the next one."""
     deferred = np.flatnonzero(choice < 0)
     barred = case.allowed.rule[deferred] != ALLOWED
-    wants = _wants(case, deferred[~barred], rows, policy=policy, horizon_s=horizon_s)
+    held = ~barred & (False if case.held is None else case.held[deferred])
+    wants = _wants(case, deferred[~barred & ~held], rows, policy=policy, horizon_s=horizon_s)
+    wants |= dict.fromkeys(deferred[held].tolist(), _Want(reason=reasons.HELD, passing=True))
     found = []
     for job in deferred.tolist():
         if job in wants:

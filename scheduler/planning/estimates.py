@@ -133,6 +133,18 @@ def cost_nusd(
     return np.where(fits, -(-pusd // PUSD_PER_NUSD), COST_LIMIT_NUSD)
 
 
+def expected_cost_nusd(options: Options, estimates: Estimates) -> NDArray[np.int64]:
+    """(n, m) int64, what every option is expected to cost."""
+    found = np.zeros(estimates.reserved_nusd.shape, np.int64)
+    for option, k in enumerate(options.offer_of.tolist()):
+        found[:, option] = cost_nusd(
+            options.offers[k].offer,
+            estimates.input_tokens[:, option].astype(np.int64),
+            estimates.output_tokens[:, option].astype(np.int64),
+        )
+    return found
+
+
 def _quality(
     out: Estimates,
     window: Window,

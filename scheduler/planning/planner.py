@@ -25,6 +25,7 @@ from scheduler.planning.night import next_night
 from scheduler.planning.outcome import PlanOutcome, outcome_of
 from scheduler.planning.problem import Case, make_case
 from scheduler.planning.reading import Reading, read
+from scheduler.planning.waves import committed, in_waves
 from scheduler.planning.window import Span, WindowKind, span
 from scheduler.store.connect import snapshot
 from scheduler.store.locks import Duty, on_duty
@@ -59,8 +60,12 @@ def plan_window(
     policy: Policy,
     results_topic: str,
     wait_s: float = 30.0,
+    waves: bool = False,
 ) -> PlanOutcome | None:
     """Plan the jobs that a window of *kind* has at *now* (UTC), and write the plan.
+
+    With *waves* a part of the jobs may be held back until money comes back; the caller plans
+    again when the others are settled.
 
     None when there are none.  When the world moves meanwhile, the plan is made again.
 
@@ -71,7 +76,15 @@ def plan_window(
     with on_duty(engine, Duty.PLANNING, wait_s=wait_s) as duty:
         if duty is None:
             raise PlannerBusy(waited_s=wait_s)
-        return _plan(engine, duty, kind=kind, now=now, policy=policy, results_topic=results_topic)
+        return _plan(
+            engine,
+            duty,
+            kind=kind,
+            now=now,
+            policy=policy,
+            results_topic=results_topic,
+            waves=waves,
+        )
 
 
 def dry_run(
@@ -106,13 +119,14 @@ def _plan(
     now: datetime,
     policy: Policy,
     results_topic: str,
+    waves: bool,
 ) -> PlanOutcome | None:
     wanted = span(kind, policy.plan, now)
     for left in reversed(range(policy.plan.solve_tries)):
         # No transaction is open while the plan is made.
         with snapshot(engine) as conn:
             reading = read(conn, wanted, now=now)
-        draft = _draft(reading, kind=kind, wanted=wanted, now=now, policy=policy)
+        draft = _draft(reading, kind=kind, wanted=wanted, now=now, policy=policy, waves=waves)
         if draft is None:
             return None
         try:
@@ -127,7 +141,13 @@ def _plan(
 
 
 def _draft(
-    reading: Reading, *, kind: WindowKind, wanted: Span, now: datetime, policy: Policy
+    reading: Reading,
+    *,
+    kind: WindowKind,
+    wanted: Span,
+    now: datetime,
+    policy: Policy,
+    waves: bool = False,
 ) -> Draft | None:
     """A checked plan for what was read; None where that has no jobs."""
     if not reading.window.jobs:
@@ -139,6 +159,8 @@ def _draft(
     solved = solve(case.problem, seed=policy.plan.seed, time_limit_s=policy.plan.solve_s)
     if not solved.has_plan:
         raise NoPlan(solved.status)
+    if waves:
+        case, solved = in_waves(case, solved, policy=policy.plan, horizon_s=wanted.horizon_s)
     case, solved = explored(case, solved, predictor=estimators.quality, policy=policy.plan)
     check_plan(case.problem, solved.choice)
     return _spelled_out(case, solved, kind=kind, wanted=wanted, policy=policy, by=estimators)
@@ -154,16 +176,17 @@ def _spelled_out(
     by: Estimators,
 ) -> Draft:
     plan = policy.plan
-    chosen = chosen_of(case, solved.choice)
+    choice = committed(case, solved.choice)
+    chosen = chosen_of(case, choice)
     left = left_out(
         case,
-        solved.choice,
+        choice,
         solved.rows,
         policy=plan,
         horizon_s=wanted.horizon_s,
         night=next_night(plan, case.now),
     )
-    others = next_best(case.problem, solved.choice, solved.rows, count=plan.alternatives)
+    others = next_best(case.problem, choice, solved.rows, count=plan.alternatives)
     return Draft(
         kind=kind,
         case=case,

@@ -36,6 +36,8 @@ class Case:
         groups: (n,) int32, each job's project.
         funds: the budgets that bear any of the jobs.
         problem: what the solve is given; its money is what is reserved, not what is expected.
+        held: (n,) bool, the jobs that are planned, and committed by a later plan only; None
+            where no job is.
     """
 
     reading: Reading
@@ -47,6 +49,7 @@ class Case:
     funds: tuple[Fund, ...]
     problem: Problem
     now: datetime
+    held: NDArray[np.bool_] | None = None
 
     @property
     def window(self) -> Window:

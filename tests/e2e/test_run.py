@@ -104,6 +104,21 @@ def test_a_run_says_what_its_budget_did_not_cover(
     assert sum(row["cost_nusd"] for row in billed(sandbox)) <= 200_000
 
 
+def test_a_run_short_of_money_plans_again_with_what_came_back(
+    documents: Path, sandbox: SandboxProcess, tmp_path: Path, start: Start
+) -> None:
+    # Planned at once, half of this budget is spent: the rest was set aside, and not needed.
+    out, env, budget_usd = tmp_path / "results.jsonl", settings(tmp_path / "home", sandbox), 0.02
+    command = ("run", str(documents), "--task", "summarize", "--words", "30", "--out", str(out))
+
+    run = start(*command, "--budget", str(budget_usd), env=env)
+
+    assert run.wait(within_s=120) == 0, run.output
+    assert "planned again" in run.output
+    spent = sum(row["cost_nusd"] for row in billed(sandbox)) / 1e9
+    assert 0.6 * budget_usd < spent <= budget_usd
+
+
 def test_the_demo_shows_the_main_job(tmp_path: Path, start: Start) -> None:
     out = tmp_path / "results.jsonl"
 
