@@ -5,16 +5,16 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 BENCHMARKS ?= features predict solve planning audit intake dispatch end_to_end
 
-.PHONY: demo test lint java bench clean
+.PHONY: demo test lint servers bench clean
 
 demo: $(VENV)/runtime.stamp
 	$(BIN)/apportion demo
 
-test: $(BIN)/python java lint
+test: $(BIN)/python servers lint
 	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
 
-java:
-	@scripts/need-java.sh
+servers:
+	@scripts/need-servers.sh
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .
@@ -23,7 +23,7 @@ lint: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 
 # One JSON line each, and its baselines in the same run.
-bench: $(VENV)/dev.stamp java
+bench: $(VENV)/dev.stamp servers
 	@for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:

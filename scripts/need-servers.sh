@@ -1,5 +1,5 @@
 #!/bin/sh
-# See to it that Java >= 17 and Maven are there: the tests run a real Kafka broker.
+# See to it that Java >= 17, Maven and RabbitMQ are there: the tests run real brokers.
 # What is missing is installed from Debian's packages where that needs no password.
 set -eu
 
@@ -9,9 +9,15 @@ java_is_new_enough() {
     [ "${version:-0}" -ge 17 ]
 }
 
+# On Debian's PATH it is for root alone.
+rabbitmq_is_there() {
+    command -v rabbitmq-server >/dev/null || [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ]
+}
+
 missing() {
     java_is_new_enough || echo java
     mvn --version >/dev/null 2>&1 || echo maven
+    rabbitmq_is_there || echo rabbitmq
 }
 
 as_root() {
@@ -26,6 +32,7 @@ debian_packages() {
     for name in $1; do
         case $name in
         maven) echo maven ;;
+        rabbitmq) echo rabbitmq-server ;;
         java)
             for version in 21 17 25; do
                 # Not `apt-cache show`: it knows packages that others only mention, too.
@@ -39,22 +46,31 @@ debian_packages() {
     done
 }
 
+# Debian starts a server as it installs it; the tests start one of their own, on a free port.
+keep_still() {
+    case $1 in
+    *rabbitmq*) as_root systemctl disable --quiet --now rabbitmq-server >/dev/null 2>&1 || true ;;
+    esac
+}
+
 lacking=$(missing)
 [ -z "$lacking" ] && exit 0
 
 if may_install; then
-    echo "Installing, for the tests' Kafka broker:" $lacking
+    echo "Installing, for the tests' Kafka and RabbitMQ:" $lacking
     as_root apt-get update -qq || true
     as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -qq -y --no-install-recommends $(debian_packages "$lacking") >/dev/null || true
+    keep_still "$lacking"
 fi
 
 lacking=$(missing)
 if [ -n "$lacking" ]; then
-    echo "The tests run a real Kafka broker, which needs Java 17 or newer and Maven. Missing:" $lacking >&2
+    echo "The tests run a real Kafka, which needs Java 17 or newer and Maven, and a real RabbitMQ." >&2
+    echo "Missing:" $lacking >&2
     echo "Install them, and run this again:" >&2
-    echo "  Debian, Ubuntu:  sudo apt-get install openjdk-17-jre-headless maven" >&2
-    echo "  Fedora:          sudo dnf install java-21-openjdk-headless maven" >&2
-    echo "  macOS:           brew install openjdk maven" >&2
+    echo "  Debian, Ubuntu:  sudo apt-get install openjdk-17-jre-headless maven rabbitmq-server" >&2
+    echo "  Fedora:          sudo dnf install java-21-openjdk-headless maven rabbitmq-server" >&2
+    echo "  macOS:           brew install openjdk maven rabbitmq" >&2
     exit 1
 fi
