@@ -30,7 +30,6 @@ from workers.settle import (
     CALL_FACTS,
     Names,
     Settlement,
-    Short,
     granted,
     overrun,
     settlement,
@@ -119,7 +118,7 @@ def flush(conn: Connection, batch: Batch, house: House) -> Flushed:
     finish(conn, [lease for lease in batch.finished if lease in standing])
     release(conn, [lease for lease in batch.released if lease in standing])
     _settle_jobs(conn, settled, house)
-    for_shorts, for_nexts = _ask(conn, settled.shorts, nexts)
+    for_shorts, for_nexts = _ask(conn, settled, nexts)
     entries = _note(conn, nexts, for_nexts, flushed)
     for short, is_granted in zip(settled.shorts, for_shorts, strict=True):
         entries += granted(short) if is_granted else overrun(short)
@@ -180,7 +179,7 @@ def _settle_jobs(conn: Connection, settled: Settlement, house: House) -> None:
 
 
 def _ask(
-    conn: Connection, shorts: Sequence[Short], nexts: Sequence[Next]
+    conn: Connection, settled: Settlement, nexts: Sequence[Next]
 ) -> tuple[list[bool], list[bool]]:
     """Which bills' excess, and which calls to come, the budgets have the money for.
 
@@ -188,9 +187,14 @@ def _ask(
     """
     asking = [one for one in nexts if one.asked_nusd]
     lock_jobs(conn, [one.hand.job.job_id for one in asking])
+    shorts = settled.shorts
     asks = [(short.outcome.noted.hand.job, short.amount_nusd) for short in shorts]
     asks += [(one.hand.job, one.asked_nusd) for one in asking]
-    answers = grant(conn, [(job.project_id, job.booked_on, nusd) for job, nusd in asks])
+    answers = grant(
+        conn,
+        [(job.project_id, job.booked_on, nusd) for job, nusd in asks],
+        booking=settled.entries,
+    )
     for_nexts = iter(answers[len(shorts) :])
     return answers[: len(shorts)], [not one.asked_nusd or next(for_nexts) for one in nexts]
 

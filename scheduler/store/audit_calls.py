@@ -78,12 +78,9 @@ CALL_RECORDS = f"""
     WITH {_TOLD}, compared AS (
         SELECT coalesce(attempt.id::text, told.attempt, resolved.attempt) AS id,
                CASE WHEN attempt.id IS NULL THEN 'is recorded, and its row is gone'
-                    WHEN told.attempt IS NULL AND resolved.attempt IS NULL
-                    THEN CASE WHEN attempt.state IN ('succeeded', 'failed')
-                         THEN 'ended, and no record tells of it' END
-                    -- A worker that was lost could tell nothing but the bill, and that later.
                     WHEN told.attempt IS NULL
-                    THEN nullif(concat_ws('; ', {_WRONG_STATE}, {_WRONG_BILL}), '')
+                    THEN CASE WHEN attempt.state <> 'started'
+                         THEN 'is ' || attempt.state || ', and no record tells of it' END
                     ELSE nullif(concat_ws('; ', {_WRONG}, {_WRONG_STATE}, {_WRONG_BILL}), '')
                END AS what
         FROM attempt

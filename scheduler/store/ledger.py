@@ -101,16 +101,24 @@ def book(conn: Connection, entries: Sequence[Entry]) -> None:
     copy_rows(conn, "ledger", COLUMNS, entries)
 
 
-def grant(conn: Connection, asks: Sequence[tuple[int, date, int]]) -> list[bool]:
+def grant(
+    conn: Connection,
+    asks: Sequence[tuple[int, date, int]],
+    *,
+    booking: Iterable[Entry] = (),
+) -> list[bool]:
     """Which of *asks* (project, day, nUSD), in their order, the budgets have the money for.
 
     Those budgets stay locked until the caller's transaction ends, so that what is granted is
-    still there when its reservation is booked.
+    still there when its reservation is booked.  *booking* is what will be booked besides: its
+    budgets are locked with them, since two transactions that each lock some first, and the
+    others later, may wait for each other.
     """
     if not asks:
         return []
     conn.execute(select(func.pg_advisory_xact_lock_shared(*BOOKING)))
-    days = sorted({(project_id, day) for project_id, day, _ in asks})
+    days = {(project_id, day) for project_id, day, _ in asks}
+    days |= {(entry.project_id, entry.booked_on) for entry in booking}
     bearers: dict[tuple[int, date], list[int]] = defaultdict(list)
     free_nusd: dict[int, int] = {}
     for row in conn.execute(

@@ -1,11 +1,20 @@
 """Parcels whose worker is gone: what it left undone is made ready, or given up."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from scheduler.domain.ledger import EntryKind
+from scheduler.store.evidence import append
 from scheduler.store.ledger import Entry, book
+
+STREAM = "rescue"
+
+LOST_FACTS = ("attempt", "job", "offer", "price", "prompt", "reduction", "state")
+"""What the evidence keeps of a call of which no worker will tell: all that is known of it."""
 
 # The lease is over, and nobody renewed it.  What is locked at this moment is being reported on.
 _EXPIRED = text("""
@@ -21,15 +30,17 @@ _UNKNOWN = text("""
         UPDATE attempt
         SET state = 'unknown', finished_at = now(), error = 'lost: its worker did not report'
         WHERE parcel_id = ANY(CAST(:parcels AS bigint[])) AND state = 'started'
-        RETURNING job_id, reserved_nusd
+        RETURNING id, job_id, parcel_id, offer_id, price_id, prompt, reduction, state,
+                  reserved_nusd
     ), sums AS (
-        SELECT job_id, count(*) AS calls, sum(reserved_nusd)::bigint AS held_nusd
+        SELECT job_id, sum(reserved_nusd)::bigint AS held_nusd
         FROM lost GROUP BY job_id
     ), kept AS (
         UPDATE job SET held_nusd = job.held_nusd + sums.held_nusd
         FROM sums WHERE job.id = sums.job_id
     )
-    SELECT coalesce(sum(calls), 0)::int FROM sums
+    SELECT parcel_id, id::text, job_id, offer_id, price_id, prompt, reduction, state
+    FROM lost ORDER BY id
 """)
 
 _LOCK_JOBS = text("""
@@ -85,24 +96,40 @@ class Rescued:
 def rescue_parcels(conn: Connection, *, limit: int) -> Rescued:
     """Take up to *limit* parcels from workers whose lease ran out.
 
-    Their open attempts become unknown, with the money for them held.  A parcel is ready for
-    another worker, or dead when it was leased as often as it may be; then its jobs go back to
-    the queue.
+    Their open attempts become unknown, with the money for them held, and the evidence says so.
+    A parcel is ready for another worker, or dead when it was leased as often as it may be; then
+    its jobs go back to the queue.
     """
     expired = conn.execute(_EXPIRED, {"limit": limit}).all()
     if not expired:
         return Rescued()
     parcels = {"parcels": [row.id for row in expired]}
     conn.execute(_LOCK_JOBS, parcels)
-    unknown = conn.execute(_UNKNOWN, parcels).scalar_one()
+    lost = defaultdict(list)
+    for parcel_id, *facts in conn.execute(_UNKNOWN, parcels):
+        lost[parcel_id].append(facts)
     ready = conn.execute(_READY, parcels).rowcount
     dead = list(conn.execute(_DEAD, parcels).scalars())
+    given_back = _give_back(conn, dead)
+    _prove(conn, lost, workers={row.id: row.held_by for row in expired})
     return Rescued(
         ready=ready,
         dead=len(dead),
-        unknown_attempts=unknown,
-        jobs_given_back=_give_back(conn, dead),
+        unknown_attempts=sum(map(len, lost.values())),
+        jobs_given_back=given_back,
     )
+
+
+def _prove(
+    conn: Connection, lost: Mapping[int, Sequence[Any]], *, workers: Mapping[int, str]
+) -> None:
+    """Chain a record per parcel with *lost* calls, of the worker that did not report them."""
+    bodies = [
+        {"facts": LOST_FACTS, "calls": calls, "worker": workers[parcel_id], "parcel": parcel_id}
+        for parcel_id, calls in lost.items()
+    ]
+    if bodies:
+        append(conn, stream=STREAM, kind="calls", bodies=bodies)
 
 
 def _give_back(conn: Connection, parcels: list[int]) -> int:

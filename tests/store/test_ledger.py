@@ -191,6 +191,28 @@ def test_transactions_that_touch_the_same_budgets_in_any_order_do_not_deadlock(
         assert [figures(conn, path)[1] for path in (PROJECT, OTHER)] == [100, 100]
 
 
+def test_who_asks_of_one_budget_and_books_on_another_does_not_deadlock(engine: Engine) -> None:
+    with engine.begin() as conn:
+        for path in (PROJECT, OTHER):
+            budget(conn, path, 1_000_000)
+        first, last = (entry(conn, RESERVATION, 1, project=path) for path in (PROJECT, OTHER))
+    together = Barrier(4)
+
+    def work(worker: int) -> None:
+        together.wait(timeout=60)
+        for _ in range(25):
+            with engine.begin() as conn:
+                if worker % 2:
+                    assert grant(conn, [(last.project_id, DAY, 1)], booking=[first]) == [True]
+                book(conn, [first, last])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+
+    with engine.connect() as conn:
+        assert [figures(conn, path)[1] for path in (PROJECT, OTHER)] == [100, 100]
+
+
 def test_asks_are_granted_in_their_order_as_far_as_the_money_goes(conn: Connection) -> None:
     budget(conn, "acme", 100)
     project = entry(conn, RESERVATION, 1).project_id

@@ -9,9 +9,12 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.work import AttemptState
 from scheduler.store.attempts import Ended, end, start
+from scheduler.store.audit_books import disagreements
+from scheduler.store.audit_calls import CALL_RECORDS
 from scheduler.store.calling import provider_id
+from scheduler.store.evidence import records
 from scheduler.store.parcels import lease_parcels
-from scheduler.store.rescue import rescue_parcels
+from scheduler.store.rescue import STREAM, rescue_parcels
 from scheduler.store.resolution import NotUnknown, Resolution, list_unknown, resolve
 from tests.workers.audit import assert_books_are_right, total_nusd
 from tests.workers.planned import add_budget, listing, plan, wishes
@@ -53,6 +56,29 @@ def test_what_it_cost_is_posted_and_the_rest_given_back(conn: Connection, unknow
     assert total_nusd(conn, "release") == held_nusd - 1_000
     assert list_unknown(conn) == []
     assert_books_are_right(conn)
+
+
+def call_faults(conn: Connection) -> list[str]:
+    return [found.what for found in disagreements(conn, CALL_RECORDS)]
+
+
+def test_a_call_that_its_worker_never_told_of_is_part_of_the_trail(
+    conn: Connection, unknown: Unknown
+) -> None:
+    attempt_id, _ = unknown()
+
+    [(record, _)] = records(conn, stream=STREAM)
+    assert str(attempt_id) in record.body
+    assert '"worker":"a"' in record.body
+    assert call_faults(conn) == []
+    resolve(conn, Resolution(attempt_id=attempt_id, cost_nusd=1_000), by="finance")
+    assert call_faults(conn) == []
+
+    conn.execute(text("SET LOCAL session_replication_role = replica"))
+    conn.execute(text("UPDATE attempt SET prompt = 'summarize-9'"))
+    assert call_faults(conn) == ["prompt is summarize-9, recorded as summarize-1"]
+    conn.execute(text("DELETE FROM evidence WHERE stream = 'rescue'"))
+    assert call_faults(conn) == ["is failed, and no record tells of it"]
 
 
 def test_what_was_not_billed_gives_all_of_it_back(conn: Connection, unknown: Unknown) -> None:
