@@ -1,7 +1,7 @@
 """What is learned from the training items, and the settings chosen by them alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -22,6 +22,7 @@ from scheduler.reporting.backtest.scores import (
     realised,
     singles,
 )
+from scheduler.reporting.backtest.simple import difference_errors, ladder, mixtures
 from scheduler.reporting.backtest.splits import Split
 
 Floats = NDArray[np.float64]
@@ -51,26 +52,54 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How plans are made from what was predicted.
+
+    Attributes:
+        share: how much of the predictions' word plans go by; the rest is the models' means.
+        mixes: whether work is only divided by lot between single models, for all that would
+            tell items apart has shown nothing.
+        path: the models that such a division climbs, cheapest first.
+        errors: (m, m) standard errors of the differences between models on training items.
+    """
+
+    share: float
+    mixes: bool
+    path: tuple[int, ...]
+    errors: Floats
+
+    @property
+    def caution(self) -> Floats:
+        """(m,) by how much each model must be better than the cheapest to be paid for."""
+        return np.asarray(self.errors[self.path[0]])
+
+    def plans(
+        self, quality: Floats, cost_usd: Floats, *, budgets_usd: Sequence[float], seed: int
+    ) -> list[NDArray[np.int32]]:
+        """The plan at each of *budgets_usd* for items of this *quality* and *cost_usd* (n, m)."""
+        if self.mixes:
+            return mixtures(self.path, cost_usd, budgets_usd=budgets_usd, seed=seed)
+        return sweep(quality, cost_usd, budgets_usd=budgets_usd, seed=seed, caution=self.caution)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
     """What the training items taught.
 
     Attributes:
-        share: how much of the predictions' word plans go by; the rest is the models' means.
+        policy: how plans are made.
         rates: (m,) each model's mean on the training items.
         held_back: predictions for training items by what the others taught, where there were
             enough of them.
-        caution: what spending as much as the dearest model everywhere must at least bring in
-            quality; differences below it may be luck.
         target_usd: cost per item at which held-back plans were as good as the best single
             model; NaN where they never were.
     """
 
     predictor: Predictor
     costs: CostModel
-    share: float
+    policy: Policy
     rates: Floats
     held_back: HeldBack | None
-    caution: float
     target_usd: float
     models: tuple[str, ...]
 
@@ -83,8 +112,8 @@ class Learned:
             priors=np.full(len(self.models), np.nan),
             level=LEVEL,
         )
-        mean = found.mean.astype(np.float64)
-        blend = self.share * mean + (1 - self.share) * self.rates[None, :]
+        mean, share = found.mean.astype(np.float64), self.policy.share
+        blend = share * mean + (1 - share) * self.rates[None, :]
         return blend, np.minimum(found.lower, blend)
 
 
@@ -106,21 +135,38 @@ def learn(data: Outcomes, described: Described, split: Split, *, seed: int) -> L
         seed=seed,
     )
     costs = fitted_costs(described.stats[train], cost_usd, seed=seed)
-    held = tried.get(TASK)
-    caution = _caution(score)
-    share, target_usd = 0.0, np.nan
-    if held is not None:
-        share, target_usd = _chosen(data, described, train, costs, held, caution, seed)
+    simple = _simple(score, costs.cost_usd(described.stats[train]), groups)
+    trial = None
+    if (held := tried.get(TASK)) is not None:
+        items = train[held.documents]
+        trial = PolicyTrial(
+            held=held,
+            models=data.models,
+            score=data.score[items],
+            cost_usd=data.cost_usd[items],
+            expected_usd=costs.cost_usd(described.stats[items]),
+        )
+    policy, target_usd = (simple, np.nan) if trial is None else chosen_policy(trial, simple, seed)
     return Learned(
         predictor=predictor,
         costs=costs,
-        share=share,
+        policy=policy,
         rates=_rates(score),
         held_back=held,
-        caution=caution,
         target_usd=target_usd,
         models=data.models,
     )
+
+
+def _simple(score: Floats, expected_usd: Floats, groups: Sequence[str] | None) -> Policy:
+    """The policy that divides work between single models by their means."""
+    known = ~np.isnan(score)
+    at = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    errors = difference_errors(score, at)
+    # A model without a single outcome to learn from is not offered.
+    mean_usd = np.where(known.any(0), expected_usd.mean(0), np.nan)
+    path = ladder(_rates(score), mean_usd, errors)
+    return Policy(share=0.0, mixes=True, path=tuple(path), errors=errors)
 
 
 def _rates(score: Floats) -> Floats:
@@ -130,72 +176,86 @@ def _rates(score: Floats) -> Floats:
     return np.asarray((np.where(known, score, 0).sum(0) + middle) / (known.sum(0) + 1))
 
 
-def _caution(score: Floats) -> float:
-    """Standard error of the difference between the best model's mean and another's.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyTrial:
+    """Held-back training items on which policies are tried: d items and m models.
 
-    The median over the others: by so much the best may be best by luck alone.
+    Attributes:
+        score, cost_usd: (d, m) what came of them; expected_usd: (d, m).
     """
-    known = ~np.isnan(score)
-    means = np.where(known, score, 0).sum(0) / np.maximum(known.sum(0), 1)
-    best = int(np.where(known.any(0), means, -1).argmax())
-    errors = []
-    for other in range(score.shape[1]):
-        both = known[:, best] & known[:, other]
-        if other != best and both.sum() > 1:
-            off = score[both, best] - score[both, other]
-            errors.append(float(off.std(ddof=1) / np.sqrt(len(off))))
-    return float(np.median(errors)) if errors else 0.0
 
+    held: HeldBack
+    models: tuple[str, ...]
+    score: Floats
+    cost_usd: Floats
+    expected_usd: Floats
 
-def _chosen(
-    data: Outcomes,
-    described: Described,
-    train: NDArray[np.int64],
-    costs: CostModel,
-    held: HeldBack,
-    caution: float,
-    seed: int,
-) -> tuple[float, float]:
-    """The share that did best on held-back plans, and the cost at which they reach the best.
-
-    The predictions must earn their say: a larger share is taken only where its held-back
-    plans beat the mixture of single models by more than a standard error.
-    """
-    items = train[held.documents]
-    columns = np.array([held.offers.index(model) if model in held.offers else -1
-                        for model in data.models])  # fmt: skip
-    score, cost_usd = data.score[items], data.cost_usd[items]
-    expected = costs.cost_usd(described.stats[items])
-    budgets = geometric_budgets(expected, points=TRIAL_BUDGETS)
-    found = singles(data.models, score, cost_usd)
-    best, target = (-np.inf, 0.0), np.nan
-    for share in SHARES:
+    def quality(self, share: float) -> Floats:
+        """(d, m) what a policy of this *share* goes by, NaN for models never seen."""
+        held = self.held
         said = share * held.quality + (1 - share) * held.plain
-        quality = np.where(columns >= 0, said[:, columns], np.nan)
-        plans = sweep(quality, expected, budgets_usd=budgets, caution=caution, seed=seed)
-        off = np.full((len(plans), len(items)), np.nan)
+        columns = np.array([held.offers.index(model) if model in held.offers else -1
+                            for model in self.models])  # fmt: skip
+        return np.where(columns >= 0, said[:, columns], np.nan)
+
+    def gain(self, plans: Sequence[NDArray[np.int32]]) -> tuple[float, float]:
+        """Mean gain over the best mixture (in hindsight), and its standard error."""
+        found = singles(self.models, self.score, self.cost_usd)
+        off = np.full((len(plans), len(self.score)), np.nan)
         for at, choice in enumerate(plans):
-            got = realised(choice, score, cost_usd)
+            got = realised(choice, self.score, self.cost_usd)
             mixed = mixture(found, got.cost_usd) if got.scored else None
             if mixed is None:
                 continue
-            low, high = data.models.index(mixed[0]), data.models.index(mixed[1])
-            simple = (1 - mixed[2]) * score[:, low] + mixed[2] * score[:, high]
-            off[at] = picked(choice, score) - simple
+            low, high = self.models.index(mixed[0]), self.models.index(mixed[1])
+            simple = (1 - mixed[2]) * self.score[:, low] + mixed[2] * self.score[:, high]
+            off[at] = picked(choice, self.score) - simple
         known = ~np.isnan(off).all(0)
-        gain = np.nanmean(off[:, known], 0) if known.any() else np.zeros(1)
-        error = mean_error(gain, held.cluster, known) if known.any() else 0.0
-        worth = float(gain.mean()) - error if share > 0 else float(gain.mean())
-        if worth > best[0]:
-            best = (worth, share)
-            target = _target(plans, score, cost_usd, best_single(found).quality)
-    return best[1], target
+        if not known.any():
+            return -np.inf, 0.0
+        gain = np.nanmean(off[:, known], 0)
+        return float(gain.mean()), mean_error(gain, self.held.cluster, known)
+
+    def simple_plans(
+        self, errors: Floats, budgets: Sequence[float], seed: int
+    ) -> list[NDArray[np.int32]]:
+        """Work divided between single models, each fold's by the means of the others."""
+        plain = self.quality(0.0)
+        _, fold = np.unique(self.held.plain, axis=0, return_inverse=True)
+        plans = [np.full(len(plain), -1, np.int32) for _ in budgets]
+        for at in range(int(fold.max()) + 1):
+            mine = np.flatnonzero(fold.ravel() == at)
+            usd = self.expected_usd[mine]
+            path = ladder(plain[mine[0]], usd.mean(0), errors)
+            part = [budget * len(mine) / len(plain) for budget in budgets]
+            made = mixtures(path, usd, budgets_usd=part, seed=seed)
+            for plan, choice in zip(plans, made, strict=True):
+                plan[mine] = choice
+        return plans
+
+    def target_usd(self, plans: Sequence[NDArray[np.int32]]) -> float:
+        """Least cost per item from which on these plans are as good as the best single model."""
+        quality = best_single(singles(self.models, self.score, self.cost_usd)).quality
+        found = [realised(choice, self.score, self.cost_usd) for choice in plans]
+        good = [one.cost_usd for one in found if one.quality >= quality]
+        return min(good) if good else float("nan")
 
 
-def _target(
-    plans: Sequence[NDArray[np.int32]], score: Floats, cost_usd: Floats, quality: float
-) -> float:
-    """Least cost per item from which on these plans are as good as *quality*."""
-    found = [realised(choice, score, cost_usd) for choice in plans]
-    good = [one.cost_usd for one in found if one.quality >= quality]
-    return min(good) if good else float("nan")
+def chosen_policy(trial: PolicyTrial, simple: Policy, seed: int) -> tuple[Policy, float]:
+    """The policy that did best on held-back plans, and the cost at which they reach the best.
+
+    To tell items apart must be earned: a policy that does so is taken only where its held-back
+    plans beat those that divide work between single models by more than a standard error.
+    """
+    budgets = geometric_budgets(trial.expected_usd, points=TRIAL_BUDGETS)
+    best, made = simple, trial.simple_plans(simple.errors, budgets, seed)
+    worth = trial.gain(made)[0]
+    for share in SHARES:
+        policy = replace(simple, share=share, mixes=False)
+        plans = policy.plans(
+            trial.quality(share), trial.expected_usd, budgets_usd=budgets, seed=seed
+        )
+        gain, error = trial.gain(plans)
+        if gain - error > worth:
+            best, worth, made = policy, gain - error, plans
+    return best, trial.target_usd(made)

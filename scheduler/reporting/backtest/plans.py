@@ -22,18 +22,22 @@ be worth its seconds."""
 
 
 def planned(
-    quality: Floats, cost_usd: Floats, *, budget_usd: float, seed: int, caution: float = 0.0
+    quality: Floats,
+    cost_usd: Floats,
+    *,
+    budget_usd: float,
+    seed: int,
+    caution: Floats | float = 0.0,
 ) -> Choice:
     """(n,) the model for each item that makes the most of *budget_usd*; -1: deferred.
 
     Args:
         quality, cost_usd: (n, m) as expected; NaN costs bar a model for an item.
-        caution: quality that spending as much as the dearest model everywhere must bring at
-            least; money is left over rather than spent on differences that may be luck.
+        caution: (m,) quality that each model must bring beyond the cheapest; money is left
+            over rather than spent on differences that may be luck.
     """
     barred = ~np.isfinite(cost_usd) | ~np.isfinite(quality)
-    dearest = np.nanmean(np.where(barred, np.nan, cost_usd), 0) if caution else np.ones(1)
-    worth = quality - caution * cost_usd / max(float(np.nanmax(dearest)), 1e-12)
+    worth = quality - caution
     problem = Problem(
         values=np.where(barred, 0.0, np.maximum(worth, LEAST_WORTH)).astype(np.float32),
         measures={COST: nusd(np.where(barred, 0.0, cost_usd))},
@@ -69,7 +73,7 @@ def sweep(
     *,
     budgets_usd: Sequence[float],
     seed: int,
-    caution: float = 0.0,
+    caution: Floats | float = 0.0,
 ) -> list[Choice]:
     """The plan at each of *budgets_usd*."""
     return [

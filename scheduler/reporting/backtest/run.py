@@ -19,7 +19,7 @@ from scheduler.reporting.backtest.escalation import (
     window_logits,
 )
 from scheduler.reporting.backtest.estimates import Described, Learned, learn
-from scheduler.reporting.backtest.plans import geometric_budgets, sweep
+from scheduler.reporting.backtest.plans import geometric_budgets
 from scheduler.reporting.backtest.splits import Split, split_items
 
 Floats = NDArray[np.float64]
@@ -100,7 +100,7 @@ def _seed_plans(
     # A model without a single outcome to learn from is not offered.
     expected[:, ~data.known()[split.train].any(0)] = np.nan
     budgets = settings.budgets_usd or geometric_budgets(expected, points=POINTS)
-    plans = sweep(quality, expected, budgets_usd=budgets, caution=learned.caution, seed=seed)
+    plans = learned.policy.plans(quality, expected, budgets_usd=budgets, seed=seed)
     escalations: Sequence[Escalated] = ()
     if settings.escalate:
         escalations = _escalations(

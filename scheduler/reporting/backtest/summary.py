@@ -133,7 +133,7 @@ def summarized(data: Outcomes, plans: SeedPlans) -> SeedSummary:
         test_items=len(test),
         scored_items=int(known.any(1).sum()),
         grouped_by=plans.split.grouped_by,
-        share=plans.learned.share,
+        share=plans.learned.policy.share,
         trust=tuple((float(at), float(share)) for at, share in model.trust),
         singles=tuple(found),
         lines=lines,
