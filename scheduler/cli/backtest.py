@@ -80,6 +80,12 @@ def _amounts(budgets: str | None) -> tuple[float, ...] | None:
     is_flag=True,
     help="Also answer first, judge by the answer, and pay again where in doubt.",
 )
+@click.option(
+    "--embedding",
+    type=click.Path(path_type=Path),
+    help="Folder with model.onnx and tokenizer.json of a sentence-embedding model, to be used "
+    "beside the built-in features.",
+)
 @click.option("--choices", type=WRITTEN, help="Write what was chosen for each test item.")
 @click.option("--html", type=WRITTEN, help="Write a report to read and pass on.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
@@ -93,6 +99,7 @@ def command(
     budgets: str | None,
     prices: Path | None,
     escalate: bool,
+    embedding: Path | None,
     choices: Path | None,
     html: Path | None,
     as_json: bool,
@@ -120,6 +127,7 @@ def command(
         seeds=seeds,
         budgets_usd=_amounts(budgets),
         escalate=escalate,
+        embedding=embedding,
     )
     data = read_outcomes(items, outcomes, prices_path=prices)
     found: list[SeedSummary] = []

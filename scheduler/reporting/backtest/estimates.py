@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.estimate.embedding import Embedder, with_embedding
 from scheduler.estimate.features import document_features, script_bytes
 from scheduler.estimate.learning import HeldBack, learned_and_held_back
 from scheduler.estimate.observations import Observations
@@ -46,9 +47,12 @@ class Described:
     stats: NDArray[np.int32]
 
     @staticmethod
-    def of(texts: Sequence[str]) -> "Described":
-        """These texts, described."""
-        return Described(features=document_features(texts), stats=script_bytes(texts))
+    def of(texts: Sequence[str], embedder: Embedder | None = None) -> "Described":
+        """These texts, described; with *embedder*, by what it says of them as well."""
+        features = document_features(texts)
+        if embedder is not None:
+            features = with_embedding(features, embedder.embedded(texts))
+        return Described(features=features, stats=script_bytes(texts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -144,6 +145,8 @@ def json_report(seeds: Sequence[SeedSummary], settings: Settings) -> dict[str, A
 
 def _plain(value: Any) -> Any:
     match value:
+        case Path():
+            return str(value)
         case float():
             return value if math.isfinite(value) else None
         case dict():

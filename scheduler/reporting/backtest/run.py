@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.estimate.embedding import Embedder
 from scheduler.reporting.backtest.data import Outcomes
 from scheduler.reporting.backtest.escalation import (
     Escalated,
@@ -39,6 +41,7 @@ class Settings:
     seeds: int = 5
     budgets_usd: tuple[float, ...] | None = None
     escalate: bool = False
+    embedding: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +77,12 @@ def run_seeds(data: Outcomes, settings: Settings) -> Iterator[SeedPlans]:
     Raises:
         BadSplit: the items cannot be split so.
         NoAnswers: escalation is asked for, and the outcomes have no answers.
+        NoEmbedding: the embedding model cannot be used.
     """
     if settings.escalate and data.answers is None:
         raise NoAnswers
-    described = Described.of(data.texts)
+    embedder = None if settings.embedding is None else Embedder.load(settings.embedding)
+    described = Described.of(data.texts, embedder)
     for seed in range(settings.seeds):
         split = split_items(
             settings.split,
