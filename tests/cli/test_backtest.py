@@ -276,6 +276,7 @@ FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
     "a pair twice": (lambda text: text + "a,m,1,0.1\n", r"row 3: .* twice"),
     "a score above one": (lambda text: text + "b,n,1.5,0.1\n", r"row 3: score 1.5"),
     "a negative cost": (lambda text: text + "b,n,1,-1\n", r"row 3: a cost of -1"),
+    "no score at all": (lambda text: text.replace("m,1,", "m,,").replace("m,0,", "m,,"), "no row"),
     "a score in words": (lambda text: text + "b,n,good,0.1\n", "score is not all numbers"),
 }
 

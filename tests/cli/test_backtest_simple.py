@@ -1,11 +1,14 @@
 """Plans that tell no items apart: the mixture of single models, and what it pays for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from scheduler.reporting.backtest.run import Settings, run_seeds
 from scheduler.reporting.backtest.simple import difference_errors, ladder, mixtures
+from scheduler.reporting.backtest.summary import summarized
 from tests.cli.test_backtest import made, only
 
 Floats = NDArray[np.float64]
@@ -72,13 +75,22 @@ def test_models_never_seen_together_are_not_told_apart() -> None:
 def test_predictions_without_information_leave_a_mixture_of_two_models() -> None:
     data = made(240)
     score = data.score[np.random.default_rng(3).permutation(240)]
-    [plans] = run_seeds(
-        type(data)(**{name: getattr(data, name) for name in data.__slots__} | {"score": score}),
-        Settings(seeds=1, budgets_usd=(0.3, 0.8, 1.6)),
-    )
+    settings = Settings(seeds=1, budgets_usd=(0.3, 0.8, 1.6))
+    [plans] = run_seeds(replace(data, score=score), settings)
 
     assert plans.learned.policy.mixes
     assert all(len(np.unique(plan)) <= 2 for plan in plans.plans)
+
+
+@pytest.mark.parametrize("cost", [0.0, 0.01])
+def test_where_nothing_costs_anything_nothing_is_saved(cost: float) -> None:
+    data = made(80)
+    flat = replace(data, cost_usd=np.full_like(data.cost_usd, cost))
+    [plans] = run_seeds(flat, Settings(seeds=1))
+    found = summarized(flat, plans)
+
+    assert all(line.deferred == 0 for line in found.lines)
+    assert (found.saving is None) == (cost == 0)
 
 
 def test_predictions_with_information_are_used() -> None:

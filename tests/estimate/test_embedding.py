@@ -20,7 +20,7 @@ WIDTH = 10
 
 def model_folder(folder: Path, *, seed: int = 0) -> Path:
     """A model that gives every word of a small vocabulary a vector of its own."""
-    words = ["[UNK]", *["stir", "the", "onions", "lessor", "shall", "indemnify", "lessee", "lease", "butter"]]
+    words = ["[UNK]", "stir", "the", "onions", "lessor", "shall", "indemnify", "lessee", "lease"]
     level = tokenizers.models.WordLevel({word: at for at, word in enumerate(words)}, "[UNK]")
     tokenizer = tokenizers.Tokenizer(level)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()

@@ -81,6 +81,8 @@ def read_outcomes(
     cost = _costs(long, outcomes_path, prices_path)
     shape = (len(ids), len(models))
     kept = ~np.isnan(score) & ~np.isnan(cost)
+    if not kept.any():
+        raise BadTable(path=outcomes_path, reason="no row has both a score and a cost")
     wide_score, wide_cost = np.full(shape, np.nan), np.full(shape, np.nan)
     wide_score.ravel()[cells[kept]] = score[kept]
     wide_cost.ravel()[cells[kept]] = cost[kept]

@@ -223,7 +223,8 @@ def _oracle(score: Floats, cost_usd: Floats, budget_usd: float, seed: int) -> fl
 def _saving(
     points: Sequence[tuple[float, float]], best: Single | None, score: Floats
 ) -> float | None:
-    if best is None:
+    # Of nothing, nothing can be saved.
+    if best is None or best.cost_usd <= 0:
         return None
     count = int((~np.isnan(score)).any(1).sum())
     good = [cost for cost, quality in points if quality >= best.quality - 1e-12]
@@ -234,7 +235,7 @@ def _ahead(
     plans: SeedPlans, lines: tuple[Line, ...], best: Single | None
 ) -> tuple[float | None, float | None]:
     """Saving and quality at the least budget of the sweep that held-back plans asked for."""
-    if best is None or np.isnan(plans.learned.target_usd):
+    if best is None or best.cost_usd <= 0 or np.isnan(plans.learned.target_usd):
         return None, None
     asked = plans.learned.target_usd * len(plans.split.test)
     enough = [line for line in lines if line.budget_usd >= asked and line.scored]
