@@ -25,6 +25,8 @@ RATIO = 0.3
 """Tokens per byte to which the rates of byte classes never seen are drawn."""
 ANSWERS = {
     # Rounded from common use, not measured: a paragraph, a form, a label, a sentence or two.
+    # A score of a few tokens; models that think first need their thoughts.
+    "judge": {"start": 3.5, "slope": 0.0, "spread": 1.0},
     "summarize": {"start": 4.0, "slope": 0.12, "spread": 0.5},
     "extract": {"start": 3.2, "slope": 0.25, "spread": 0.6},
     "classify": {"start": 1.4, "slope": 0.0, "spread": 0.5},

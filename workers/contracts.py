@@ -55,8 +55,8 @@ def check(
         raise OutputInvalid(task=task, reason="it is empty")
     if task is Task.CLASSIFY:
         return _label(said, labels)
-    if task is Task.EXTRACT:
-        return _value(said, schema or {})
+    if task in (Task.EXTRACT, Task.JUDGE):
+        return _value(task, said, schema or {})
     return said
 
 
@@ -96,31 +96,31 @@ def _plain(label: str) -> str:
     return " ".join(re.sub(r"[*_`\"'“”.:]+", " ", label).split()).casefold()
 
 
-def _value(said: str, schema: Mapping[str, Any]) -> Output:
-    value = _parsed(said)
+def _value(task: Task, said: str, schema: Mapping[str, Any]) -> Output:
+    value = _parsed(task, said)
     try:
         _validator(json.dumps(schema, sort_keys=True)).validate(value)
     except ValidationError as error:
         where = "/".join(str(step) for step in error.absolute_path)[:100] or "the whole"
         raise OutputInvalid(
-            task=Task.EXTRACT, reason=f"{where} breaks the schema's `{error.validator}`"
+            task=task, reason=f"{where} breaks the schema's `{error.validator}`"
         ) from None
     except SchemaError as error:
         raise OutputInvalid(
-            task=Task.EXTRACT, reason=f"the job's schema is wrong at {error.json_path}"
+            task=task, reason=f"the job's schema is wrong at {error.json_path}"
         ) from None
     except Unresolvable:
         raise OutputInvalid(
-            task=Task.EXTRACT, reason="the job's schema refers to what is not in it"
+            task=task, reason="the job's schema refers to what is not in it"
         ) from None
     except (RecursionError, TimeoutError, regex.error) as error:
         raise OutputInvalid(
-            task=Task.EXTRACT, reason=f"the job's schema cannot be held ({type(error).__name__})"
+            task=task, reason=f"the job's schema cannot be held ({type(error).__name__})"
         ) from None
     return value
 
 
-def _parsed(said: str) -> Output:
+def _parsed(task: Task, said: str) -> Output:
     """The JSON value in *said*: all of it, in a code fence, or behind some words."""
     candidates = [said, *_FENCE.findall(said)]
     start = re.search(r"[{\[]", said)
@@ -131,7 +131,7 @@ def _parsed(said: str) -> Output:
             return _without_nul(orjson.loads(candidate))
         except orjson.JSONDecodeError:
             continue
-    raise OutputInvalid(task=Task.EXTRACT, reason="it is not JSON")
+    raise OutputInvalid(task=task, reason="it is not JSON")
 
 
 def _first_value(said: str) -> str:

@@ -13,6 +13,7 @@ from scheduler.domain.ledger import EntryKind
 from scheduler.domain.work import Lease
 from scheduler.store.attempts import end, start
 from scheduler.store.evidence import append
+from scheduler.store.judging import add_judgements
 from scheduler.store.ledger import Entry, book, grant
 from scheduler.store.parcels import finish, release, renew
 from scheduler.store.resolution import Resolution, resolve_late
@@ -176,6 +177,7 @@ def _settle_jobs(conn: Connection, settled: Settlement, house: House) -> None:
     if settled.results:
         write_results(conn, settled.results)
         write_outbox(conn, topic=house.topic, messages=settled.messages)
+    add_judgements(conn, settled.judgements)
 
 
 def _ask(

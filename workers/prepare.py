@@ -1,17 +1,19 @@
 """From jobs to what is sent for them: texts read in bulk, shortened, and put into templates."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
 from scheduler.domain.errors import Refused
-from scheduler.domain.job import JobState
+from scheduler.domain.job import JobState, Task
 from scheduler.store.assignments import Source, read_sources
 from workers.inhand import InHand, Turn, Verdict
-from workers.prompts import Prompt, render
+from workers.prompts import Prompt, render, render_judging
 from workers.reduce import reduce
 
 
@@ -73,7 +75,15 @@ def text_of(source: Source) -> str:
 
 def _prompt(hand: InHand, text: str) -> Prompt:
     params = hand.job.params
+    if hand.job.task is Task.JUDGE:
+        return _judging(params["judged"], text)
     asked = {
         name: params[name] for name in ("question", "labels", "schema", "words") if params.get(name)
     }
     return render(hand.job.task, reduce(text, hand.option.reduction), **asked)
+
+
+def _judging(judged: dict[str, Any], text: str) -> Prompt:
+    said = judged["answer"]
+    answer = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+    return render_judging(Task(judged["task"]), text, answer=answer, request=judged["request"])

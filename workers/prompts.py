@@ -10,7 +10,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any, Final
 
-from scheduler.domain.job import Task
+from scheduler.domain.job import CLIENT_TASKS, Task
 
 VERSIONS: Final[Mapping[Task, str]] = {
     Task.SUMMARIZE: "summarize-1",
@@ -18,13 +18,18 @@ VERSIONS: Final[Mapping[Task, str]] = {
     Task.CLASSIFY: "classify-1",
     Task.ANSWER: "answer-1",
 }
+JUDGING: Final[Mapping[Task, str]] = {task: f"judge-{task}-1" for task in CLIENT_TASKS}
+"""The same for judging an answer to a task."""
 """The template in use per task.  A template that was used is never changed: a new one is added."""
 
 SUMMARY_WORDS: Final = 150
 
 _BREAK: Final = "=== user\n"
 _FENCED = re.compile(r"^<(document-[0-9a-f]{12})>\n(.*)\n</\1>$", re.DOTALL | re.MULTILINE)
-_HEAD = re.compile(r"^(Task|Length|JSON Schema|Labels|Question): (.*)$", re.MULTILINE)
+_ANSWER = re.compile(r"^<(answer-[0-9a-f]{12})>\n(.*)\n</\1>$", re.DOTALL | re.MULTILINE)
+_HEAD = re.compile(
+    r"^(Task|Judged|Request|Length|JSON Schema|Labels|Question): (.*)$", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,8 @@ class Asked:
     question: str = ""
     labels: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
+    judged: str = ""
+    answer: str = ""
 
 
 def render(
@@ -81,13 +88,31 @@ def render(
         "schema": json.dumps(schema, ensure_ascii=False) if schema is not None else "",
         "words": words,
     }
-    digest = hashlib.sha256("\0".join((version, system, filled)).encode("utf-8", "replace"))
-    return Prompt(system=system, user=filled, version=version, digest=digest.digest())
+    return _prompt(version, system, filled)
 
 
-def template_digest(task: Task) -> bytes:
-    """SHA-256 (32 bytes) of the template that *task* uses."""
-    return hashlib.sha256(_source(VERSIONS[task]).encode()).digest()
+def render_judging(task: Task, text: str, *, answer: str, request: Mapping[str, Any]) -> Prompt:
+    """The prompt that asks for a score of *answer*, given for *task* on the document *text*.
+
+    *request* is what the task had beside the document: question, labels, schema or words.
+    """
+    version = JUDGING[task]
+    system, user = _template(version)
+    # Neither may close the other's fence: an answer's model has seen one like the document's.
+    both = f"{text}\0{answer}"
+    filled = user % {
+        "document": text,
+        "fence": _fence(both),
+        "answer": answer,
+        "answer_fence": _fence(both, kind="answer"),
+        "request": json.dumps(request, ensure_ascii=False),
+    }
+    return _prompt(version, system, filled)
+
+
+def template_digest(version: str) -> bytes:
+    """SHA-256 (32 bytes) of the template of that *version*."""
+    return hashlib.sha256(_source(version).encode()).digest()
 
 
 def read_prompt(user: str) -> Asked:
@@ -97,6 +122,8 @@ def read_prompt(user: str) -> Asked:
         return Asked(task="", document=user)
     head = dict(_HEAD.findall(user[: fenced.start()]))
     length = re.search(r"\d+", head.get("Length", ""))
+    if head.get("Task") == Task.JUDGE:
+        return _read_judging(user, fenced, head)
     return Asked(
         task=head.get("Task", ""),
         document=fenced[2],
@@ -107,13 +134,32 @@ def read_prompt(user: str) -> Asked:
     )
 
 
-def _fence(text: str) -> str:
+def _read_judging(user: str, fenced: re.Match[str], head: Mapping[str, str]) -> Asked:
+    request = json.loads(head.get("Request", "{}"))
+    answer = _ANSWER.search(user, fenced.end())
+    return Asked(
+        task=Task.JUDGE,
+        document=fenced[2],
+        judged=head.get("Judged", ""),
+        answer=answer[2] if answer else "",
+        question=request.get("question", ""),
+        labels=tuple(request.get("labels", ())),
+        schema=request.get("schema"),
+    )
+
+
+def _prompt(version: str, system: str, user: str) -> Prompt:
+    digest = hashlib.sha256("\0".join((version, system, user)).encode("utf-8", "replace"))
+    return Prompt(system=system, user=user, version=version, digest=digest.digest())
+
+
+def _fence(text: str, *, kind: str = "document") -> str:
     """A mark that *text* does not hold, so that no document can close its own fence.
 
     It is made from the document, not drawn: the same job makes the same prompt again.
     """
     digest = hashlib.sha256(text.encode("utf-8", "replace"))
-    while (fence := f"document-{digest.hexdigest()[:12]}") in text:
+    while (fence := f"{kind}-{digest.hexdigest()[:12]}") in text:
         digest.update(b"again")
     return fence
 

@@ -27,7 +27,7 @@ _ALONE = 1e-9
 # costs a ranking little and saves a model of abbreviations.
 _END = re.compile(r"(?<=[.!?。！？])[\"'”’)\]]*\s+(?=[\"'“‘(\[]?[^\Wa-z_])|[。！？]|\n\s*\n")
 _WORD = re.compile(r"\w{2,}")
-_STOP_WORDS = """
+_COMMON = """
     a about above after again all also an and any are as at be because been before being below
     between both but by can could did do does during each for from further had has have he her
     here hers him his how if in into is it its itself just may might more most must my no nor not
@@ -35,7 +35,8 @@ _STOP_WORDS = """
     that the their them then there these they this those through to too under until up upon very
     was we were what when where which while who whom why will with would you your
 """
-_STOP = frozenset(_STOP_WORDS.split())
+STOP_WORDS = frozenset(_COMMON.split())
+"""English words that say nothing of what a text is about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ def words_of(texts: Sequence[str]) -> Words:
         found = {
             ids.setdefault(each, len(ids))
             for each in _WORD.findall(text.lower())
-            if each not in _STOP
+            if each not in STOP_WORDS
         }
         word.extend(sorted(found))
         sentence.extend([number] * len(found))

@@ -10,11 +10,12 @@ from typing import Any
 
 import orjson
 
-from scheduler.domain.job import JobState
+from scheduler.domain.job import JobState, Task
 from scheduler.domain.ledger import EntryKind
 from scheduler.domain.money import NUSD_PER_USD
 from scheduler.domain.purse import Purse
 from scheduler.store.attempts import Ended
+from scheduler.store.judging import Judgement
 from scheduler.store.ledger import Entry
 from scheduler.store.settlement import JobMove, Result
 from workers.inhand import InHand, Outcome, Turn
@@ -58,6 +59,7 @@ class Settlement:
     shorts: list[Short] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     messages: list[tuple[str, str]] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
     calls: list[list[Any]] = field(default_factory=list)
     purses: list[tuple[InHand, Purse]] = field(default_factory=list)
 
@@ -263,8 +265,24 @@ def _publish(
             digest=seal if answer and seal else hashlib.sha256((reason or "").encode()).digest(),
         )
     )
+    if hand.job.task is Task.JUDGE:
+        # Nobody waits for it: what it says is about another job, and goes to the feedback.
+        if answer is not None:
+            book.judgements.append(_judgement(answer))
+        return
     message = _message(hand, answer, verdict.state, reason, purse, names=names, at=at)
     book.messages.append((hand.job.key, message))
+
+
+def _judgement(outcome: Outcome) -> Judgement:
+    assert outcome.output is not None
+    noted = outcome.noted
+    score = float(orjson.loads(outcome.output)["score"])
+    return Judgement(
+        job_id=noted.hand.job.params["judged"]["job"],
+        score_ppm=round(score * 1_000_000),
+        offer_id=noted.option.offer_id,
+    )
 
 
 def _message(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from scheduler.domain.job import Task
+from scheduler.domain.job import CLIENT_TASKS, Task
 from scheduler.domain.listing import Protocol, Structured
 from scheduler.domain.offer import Lane
 
@@ -113,7 +113,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "region": "",
     "lane": Lane.SYNC,
     "certificates": [],
-    "tasks": list(Task),
+    "tasks": list(CLIENT_TASKS),
     "tokenizer": "other",
     "quality": {},
     "timeout_s": 120.0,

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from scheduler.domain.job import DataClass, Task, When
+from scheduler.domain.job import CLIENT_TASKS, DataClass, When
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -50,7 +50,9 @@ class SchemaFile(click.ParamType[dict[str, Any]]):
 
 
 OPTIONS = (
-    click.option("--task", type=click.Choice(list(map(str, Task))), help="What is to be done."),
+    click.option(
+        "--task", type=click.Choice(list(map(str, CLIENT_TASKS))), help="What is to be done."
+    ),
     click.option("--scope", help="Who pays, like acme/legal/contracts."),
     click.option("--priority", type=click.IntRange(1, 9), help="1 (least) to 9 (most)."),
     click.option("--deadline", help="Like 2026-12-31T18:00:00+01:00, with its time zone."),

@@ -16,14 +16,16 @@ COLUMNS = ("estimator", "observations", "in use now", "why")
 def command(*, force: bool, as_json: bool) -> None:
     """Learn from feedback and from what providers reported, and use what is better.
 
-    Quality is learned from feedback (`documents.feedback`: use, edit, ignore or a score), tokens
+    Quality is learned from feedback (`documents.feedback`: use, edit, ignore or a score; a judge's
+    score counts for less, and is set right by people's where both have scored), tokens
     and latency from the calls that were made.  A quarter of the new documents is held back; what
     was learned from the rest is put in use only if it predicts them better than what is in use.
     Every version is kept, so that an old plan can be explained.  Run it daily.
     """
     settings = read_settings()
     with open_service(settings) as service, service.engine.begin() as conn:
-        lessons = learn(conn, policy=settings.policies.plan, force=force)
+        policies = settings.policies
+        lessons = learn(conn, policy=policies.plan, judge=policies.judge, force=force)
     if as_json:
         print_json({"lessons": lessons})
         return

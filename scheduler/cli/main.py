@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "scheduler.cli.demo",
     "doctor": "scheduler.cli.doctor",
     "intake": "scheduler.cli.intake",
+    "judge": "scheduler.cli.judge",
     "learn": "scheduler.cli.learn",
     "migrate": "scheduler.cli.migrate",
     "offers": "scheduler.cli.offers",

@@ -35,10 +35,11 @@ def command() -> None:
 @click.option("--csv", "as_csv", is_flag=True, help="Print it as CSV.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def budget(*, period: str | None, as_csv: bool, as_json: bool) -> None:
-    """Every budget: limit, spent, reserved, free, unknown, waste, overrun.
+    """Every budget: limit, spent, reserved, free, unknown, waste, judging, overrun.
 
     `spent + reserved + free = limit`, always.  Unknown is the part of reserved that is kept
-    for calls whose outcome is not known; waste is the part of spent that bought nothing;
+    for calls whose outcome is not known; waste is the part of spent that bought nothing,
+    judging that which judges were paid;
     overrun was billed beyond what any budget had.  Every figure is added up anew from the
     ledger; if one differs by a nano-dollar, it says so and the exit status is 1.
     """

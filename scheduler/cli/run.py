@@ -18,7 +18,7 @@ from scheduler.cli.running import work_off
 from scheduler.cli.supervise import stop_on_signals
 from scheduler.cli.watching import print_end, watching
 from scheduler.domain.errors import Refused
-from scheduler.domain.job import Task
+from scheduler.domain.job import CLIENT_TASKS, Task
 from scheduler.domain.money import nusd_from_usd
 from scheduler.settings import read_settings
 from scheduler.store.budgets import set_budget
@@ -45,7 +45,7 @@ class NotAllDone(Refused):
 @click.argument("documents", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--task",
-    type=click.Choice([str(task) for task in Task]),
+    type=click.Choice(list(map(str, CLIENT_TASKS))),
     required=True,
     help="What is to be done with every document.",
 )

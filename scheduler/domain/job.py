@@ -4,12 +4,23 @@ from enum import StrEnum
 
 
 class Task(StrEnum):
-    """What is to be done with a document."""
+    """What is to be done with a document.
+
+    `judge` is the service's own: a document with an answer that was given to one of the others.
+    """
 
     SUMMARIZE = "summarize"
     EXTRACT = "extract"
     CLASSIFY = "classify"
     ANSWER = "answer"
+    JUDGE = "judge"
+
+
+CLIENT_TASKS = (Task.SUMMARIZE, Task.EXTRACT, Task.CLASSIFY, Task.ANSWER)
+"""What clients may ask for."""
+
+OWN_JOB_IDS = "apportion:"
+"""How ids of jobs begin that the service itself makes; no client's may."""
 
 
 class JobState(StrEnum):

@@ -7,15 +7,15 @@ from enum import StrEnum
 
 from scheduler.domain.errors import Refused
 from scheduler.domain.evidence import canonical, digest
-from scheduler.domain.job import Task
+from scheduler.domain.job import CLIENT_TASKS
 from scheduler.domain.money import nusd_from_usd
 
 
 class BadPolicy(Refused):
     """Figures of the policy that do not fit together."""
 
-    def __init__(self, figure: str, reason: str) -> None:
-        super().__init__(f"policy plan.{figure}: {reason}")
+    def __init__(self, figure: str, reason: str, *, group: str = "plan") -> None:
+        super().__init__(f"policy {group}.{figure}: {reason}")
         self.figure = figure
         self.reason = reason
 
@@ -183,7 +183,7 @@ class PlanPolicy:
 
     def _need_every_task(self, figure: str) -> None:
         said = getattr(self, figure)
-        for task in Task:
+        for task in CLIENT_TASKS:
             if task not in said:
                 raise BadPolicy(figure, f"the objective {self.objective} needs it for {task}")
             if figure == "saved_s" and set(said[task]) != {"use", "edit", "ignore"}:
@@ -226,12 +226,64 @@ class WorkPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgePolicy:
+    """Which answers are shown to a judge, an offer whose catalog entry has the task `judge`.
+
+    Attributes:
+        share_ppm: of the finished jobs, by their ids; 0 turns it off.
+        tasks: of these.
+        scope: who pays: empty for the job's own project, else TEAM/PROJECT in its organisation;
+            an organisation without that project is not judged.
+        per_day_max: judgings begun in one day (UTC), at most.
+        priority: of a judging among the jobs that it is planned with.
+        worth_usd: what a judging is worth to a plan that counts in USD, as decimals.
+        within_s: a judging that was not to be had for so long is given up.
+        own_answers: whether an offer may judge what it answered itself.
+        weight_ppm: what a judge's score counts beside a person's.
+        every_s: how often finished jobs are looked through,
+        lookback_s: and how far back, when a planner has just begun.
+    """
+
+    share_ppm: int = 0
+    tasks: tuple[str, ...] = tuple(map(str, CLIENT_TASKS))
+    scope: str = ""
+    per_day_max: int = 1_000
+    priority: int = 1
+    worth_usd: str = "0.01"
+    within_s: float = 86_400.0
+    own_answers: bool = False
+    weight_ppm: int = 300_000
+    every_s: float = 10.0
+    lookback_s: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        """Look the figures through.
+
+        Raises:
+            BadPolicy: one is out of range.
+            BadAmount: the worth is not an amount of money.
+        """
+        for share in ("share_ppm", "weight_ppm"):
+            if not 0 <= getattr(self, share) <= 1_000_000:
+                raise BadPolicy(share, "it is a share in ppm, 0 to 1 000 000", group="judge")
+        if not 1 <= self.priority <= 9:
+            raise BadPolicy("priority", "it is 1 (least) to 9", group="judge")
+        if unknown := sorted(set(self.tasks) - set(CLIENT_TASKS)):
+            words = ", ".join(CLIENT_TASKS)
+            raise BadPolicy("tasks", f"{unknown[0]!r} is none of {words}", group="judge")
+        if self.scope and self.scope.count("/") != 1:
+            raise BadPolicy("scope", "write TEAM/PROJECT, or nothing", group="judge")
+        nusd_from_usd(self.worth_usd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """All of it; its digest goes into the evidence of what was decided under it."""
 
     intake: IntakePolicy = IntakePolicy()
     plan: PlanPolicy = PlanPolicy()
     work: WorkPolicy = WorkPolicy()
+    judge: JudgePolicy = JudgePolicy()
 
     def digest(self) -> bytes:
         """SHA-256 (32 bytes) of every figure."""

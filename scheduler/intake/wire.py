@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from scheduler.domain.job import DataClass, Reduction, Task, When
+from scheduler.domain.job import CLIENT_TASKS, OWN_JOB_IDS, DataClass, Reduction, Task, When
 from scheduler.domain.money import NUSD_PER_USD, BadAmount, nusd_from_usd
 from scheduler.intake.json_schemas import check_schema
 
@@ -33,7 +33,7 @@ WORTH_NUSD_MAX = 1_000_000 * NUSD_PER_USD
 """The most that one answer may be said to gain or lose."""
 
 
-TASKS = frozenset(map(str, Task))
+TASKS = frozenset(map(str, CLIENT_TASKS))
 
 
 def _nusd(amount: object) -> int:
@@ -49,9 +49,9 @@ def _nusd(amount: object) -> int:
 def _task(task: object) -> object:
     """The commonest mistake of all gets the nearest word."""
     if isinstance(task, str) and task not in TASKS:
-        near = difflib.get_close_matches(task, list(Task), n=1)
+        near = difflib.get_close_matches(task, list(CLIENT_TASKS), n=1)
         hint = f"; did you mean {str(near[0])!r}?" if near else ""
-        words = ", ".join(Task)
+        words = ", ".join(CLIENT_TASKS)
         raise PydanticCustomError(
             "task", "is none of {words}{hint}", {"words": words, "hint": hint}
         )
@@ -71,6 +71,10 @@ Usd = Annotated[
     WithJsonSchema(
         {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"^[0-9.]+$"}]}
     ),
+]
+ClientTask = Annotated[
+    Task,
+    WithJsonSchema({"type": "string", "enum": list(map(str, CLIENT_TASKS)), "title": "Task"}),
 ]
 Region = Annotated[
     str,
@@ -122,7 +126,7 @@ class JobMessage(Message):
     model_config = ConfigDict(title="Job")
 
     job_id: JobId
-    task: Annotated[Task, BeforeValidator(_task)] = Field(description="What is to be done.")
+    task: Annotated[ClientTask, BeforeValidator(_task)] = Field(description="What is to be done.")
     text: str | None = Field(default=None, description="The document itself.")
     path: str | None = Field(
         default=None,
@@ -183,6 +187,10 @@ class JobMessage(Message):
     def _short_in_bytes(cls, job_id: str) -> str:
         if not job_id.isascii() and len(job_id.encode()) > JOB_ID_BYTES_MAX:
             raise PydanticCustomError("job_id", "is longer than 200 bytes of UTF-8")
+        if job_id.startswith(OWN_JOB_IDS):
+            raise PydanticCustomError(
+                "job_id", "begins with {own}, which is the service's own", {"own": OWN_JOB_IDS}
+            )
         return job_id
 
     @field_validator("gain_usd", "loss_usd")
@@ -294,7 +302,7 @@ class ResultEvent(BaseModel):
 
     job_id: str
     scope: str = Field(description="Whose job it is, like acme/legal/contracts.")
-    task: Task
+    task: ClientTask
     status: Literal["done", "failed"]
     output: Any = Field(
         default=None, description="A text, or an object as the task's contract says."

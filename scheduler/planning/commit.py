@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from scheduler.domain.decision import DecisionRow, decisions_digest
 from scheduler.domain.errors import BudgetExceeded, Overtaken
-from scheduler.domain.job import JobState
+from scheduler.domain.job import JobState, Task
 from scheduler.domain.ledger import EntryKind
 from scheduler.domain.money import usd_from_nusd
 from scheduler.domain.policy import PlanObjective, PlanPolicy
@@ -238,6 +238,8 @@ def _publish_failures(conn: Connection, draft: Draft, *, plan_id: int, topic: st
     messages = [
         (row.key, _message(row, numbers[row.id].reason, paths[row.project_id], plan_id))
         for row in jobs
+        # Nobody waits for a judging.
+        if row.task != Task.JUDGE
     ]
     write_outbox(conn, topic=topic, messages=messages)
 

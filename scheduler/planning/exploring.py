@@ -6,6 +6,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from scheduler.domain.job import Task
 from scheduler.domain.plan import Row, RowKind
 from scheduler.domain.policy import PlanPolicy
 from scheduler.estimate.quality import Predictor
@@ -58,6 +59,8 @@ def little_known(options: Options, predictor: Predictor, *, below: int) -> NDArr
         model = predictor.tasks.get(task)
         counts = {} if model is None else dict(zip(model.offers, model.counts, strict=True))
         found[t] = [counts.get(one.offer.name, 0) < below for one in options.offers]
+    # A judge's own answers are not judged, so nothing would be learned from sending it more.
+    found[TASKS.index(Task.JUDGE)] = False
     return found[:, options.offer_of]
 
 

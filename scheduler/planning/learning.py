@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from scheduler.domain.job import INSTRUCTION_TOKENS
-from scheduler.domain.policy import PlanPolicy
+from scheduler.domain.policy import JudgePolicy, PlanPolicy
 from scheduler.estimate.comparing import compare
+from scheduler.estimate.judging import Calibration, calibrated
 from scheduler.estimate.latency import LatencyModel
 from scheduler.estimate.learning import learned
 from scheduler.estimate.observations import Observations
@@ -37,6 +38,9 @@ LEAST_PROJECTS = 5
 """With fewer, projects are not held back whole: what is left would say little of the rest."""
 
 Chosen = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+DEFAULT_JUDGE = JudgePolicy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +54,22 @@ class Lesson:
     figures: dict[str, Any]
 
 
-def learn(conn: Connection, *, policy: PlanPolicy, force: bool = False) -> list[Lesson]:
+def learn(
+    conn: Connection,
+    *,
+    policy: PlanPolicy,
+    judge: JudgePolicy = DEFAULT_JUDGE,
+    force: bool = False,
+) -> list[Lesson]:
     """Learn every kind anew, and put those in use that did better on what was held back.
 
+    *judge* says what a judge's score counts where no person said anything.
     With *force* the new ones are put in use however they did.  The caller owns the
     transaction; plans that are made meanwhile go by what was in use before.
     """
     current = load_estimators({one.kind: one.body for one in active_estimators(conn)})
     lessons = [
-        _quality(conn, current, policy, force),
+        _quality(conn, current, policy, judge, force),
         _tokens(conn, current, force),
         _latency(conn, current, force),
     ]
@@ -66,12 +77,14 @@ def learn(conn: Connection, *, policy: PlanPolicy, force: bool = False) -> list[
     return lessons
 
 
-def _quality(conn: Connection, current: Estimators, policy: PlanPolicy, force: bool) -> Lesson:
+def _quality(
+    conn: Connection, current: Estimators, policy: PlanPolicy, judge: JudgePolicy, force: bool
+) -> Lesson:
     scores = read_scores(conn, edit_score=policy.edit_score, limit=OUTCOMES_MAX)
-    if not len(scores.score):
+    if not len(scores.said):
         return _nothing("quality", "nobody has said how good an answer was")
     held = _held_back(scores.document, scores.at, _made_at(conn, "quality"))
-    outcomes = _observations(scores, policy)
+    outcomes = _observations(scores, policy, judge)
     candidate = learned(outcomes.of(~held), seed=policy.seed)
     verdict = compare(current.quality, candidate, outcomes.of(held))
     return _settle(
@@ -81,12 +94,41 @@ def _quality(conn: Connection, current: Estimators, policy: PlanPolicy, force: b
         candidate.digest(),
         is_better=verdict.is_better or force,
         reason=verdict.reason,
-        observations=len(scores.score),
-        figures=_plain(verdict.figures()),
+        observations=len(scores.said),
+        figures=_plain(verdict.figures() | _judged(scores)),
     )
 
 
-def _observations(scores: Scores, policy: PlanPolicy) -> Observations:
+def _judged(scores: Scores) -> dict[str, Any]:
+    """How many scores are judges' alone, and how these compare with people where both spoke."""
+    found = {
+        name: {"pairs": one.pairs, "people_higher_by": one.offset, "slope": one.slope}
+        for name, one in _calibrations(scores).items()
+    }
+    return {"judged": int(np.isnan(scores.said).sum()), "judges": found}
+
+
+def _calibrations(scores: Scores) -> dict[str, Calibration]:
+    both = ~np.isnan(scores.said) & ~np.isnan(scores.judged)
+    judge = np.array([name or "" for name in scores.judge])
+    return {
+        name: calibrated(scores.judged[both & (judge == name)], scores.said[both & (judge == name)])
+        for name in sorted({name for name in scores.judge if name})
+    }
+
+
+def outcome_scores(scores: Scores, judge: JudgePolicy) -> tuple[Floats, Floats]:
+    """(n,) score and weight of each outcome: a person's word before a judge's, and for more."""
+    score, weight = scores.said.copy(), np.ones(len(scores.said))
+    alone = np.isnan(scores.said)
+    for name, calibration in _calibrations(scores).items():
+        mine = alone & np.array([one == name for one in scores.judge])
+        score[mine] = calibration.people_would_say(scores.judged[mine])
+    weight[alone] = judge.weight_ppm / 1e6
+    return score, weight
+
+
+def _observations(scores: Scores, policy: PlanPolicy, judge: JudgePolicy) -> Observations:
     """The scores, those of shortened documents as the whole ones would have had."""
     kept = np.array(
         [
@@ -97,12 +139,14 @@ def _observations(scores: Scores, policy: PlanPolicy) -> Observations:
     documents, first, row = np.unique(scores.document, return_index=True, return_inverse=True)
     assert len(documents) == len(first)
     projects = scores.project[first]
+    score, weight = outcome_scores(scores, judge)
     return Observations(
         features=scores.features[first].astype(np.float32),
         row=row.astype(np.int64),
         task=scores.task,
         offer=scores.offer,
-        score=np.minimum(scores.score / kept, 1.0),
+        score=np.minimum(score / kept, 1.0),
+        weight=weight,
         prior=scores.prior,
         # What was learned in some projects is tried on others: a new one is never like the old.
         group=None if np.unique(projects).size < LEAST_PROJECTS else projects.tolist(),

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from scheduler.domain.errors import Overtaken, Unavailable
 from scheduler.domain.policy import Policy
+from scheduler.planning.judging import look_back, queue_judgings
 from scheduler.planning.night import next_night
 from scheduler.planning.outcome import PlanOutcome
 from scheduler.planning.planner import PlannerBusy, plan_window
@@ -34,10 +35,12 @@ class Look:
     Attributes:
         woken: up to when changes of budgets and offers were followed.
         tidied: when the nightly jobs were last looked through.
+        judged: when finished jobs were last looked through for some to be judged.
     """
 
     woken: datetime | None = field(default=None)
     tidied: datetime | None = field(default=None)
+    judged: datetime | None = field(default=None)
 
 
 def run(
@@ -80,6 +83,7 @@ def step(
         _follow_changes(conn, look, now=now, policy=policy)
         left = requests_left(plan_offers(conn), undone_work(conn), horizon_s=policy.plan.horizon_s)
         kind = closed_window(conn, policy=policy.plan, now=now, room=left)
+    _judge(engine, look, now=now, policy=policy)
     if kind is None:
         return None
     try:
@@ -104,6 +108,13 @@ def _follow_changes(conn: Connection, look: Look, *, now: datetime, policy: Poli
         if forward := bring_forward(conn, night=next_night(policy.plan, now)):
             logger.info("jobs brought forward", jobs=forward, why="due before the next night")
         look.tidied = now
+
+
+def _judge(engine: Engine, look: Look, *, now: datetime, policy: Policy) -> None:
+    since = look_back(policy.judge, last=look.judged, now=now)
+    if since is not None:
+        queue_judgings(engine, policy=policy.judge, since=since, now=now)
+        look.judged = now
 
 
 def _tell(outcome: PlanOutcome) -> None:

@@ -122,6 +122,11 @@ def _takes_task(facts: Facts) -> NDArray[np.bool_]:
     return (facts.options.quality_kept > 0)[facts.window.task]
 
 
+def _no_judge_of_its_own(facts: Facts) -> NDArray[np.bool_]:
+    ids = np.array([one.id for one in facts.options.offers], np.int64)
+    return np.asarray(ids[facts.options.offer_of] != facts.window.judged_offer[:, None])
+
+
 def _in_residency(facts: Facts) -> NDArray[np.bool_]:
     regions = [one.offer.region for one in facts.options.offers]
     table = [
@@ -203,6 +208,10 @@ def _no_task(facts: Facts, job: int, _left: NDArray[np.bool_]) -> str:
     return reasons.no_task(facts.window, job)
 
 
+def _no_other_judge(_facts: Facts, _job: int, _left: NDArray[np.bool_]) -> str:
+    return reasons.NO_OTHER_JUDGE
+
+
 def _no_region(facts: Facts, job: int, _left: NDArray[np.bool_]) -> str:
     return reasons.no_region(facts.window, job)
 
@@ -255,6 +264,7 @@ def _no_awake(facts: Facts, _job: int, left: NDArray[np.bool_]) -> str:
 # In this order: what is wrong for good comes first, and what a moment may mend comes last.
 RULES = (
     Rule(name="task", allows=_takes_task, reason=_no_task),
+    Rule(name="judge", allows=_no_judge_of_its_own, reason=_no_other_judge),
     Rule(name="residency", allows=_in_residency, reason=_no_region),
     Rule(name="data class", allows=_takes_class, reason=_no_class),
     Rule(name="context", allows=_fits_context, reason=_no_context),

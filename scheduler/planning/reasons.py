@@ -13,6 +13,7 @@ from scheduler.store.windows import DATA_CLASSES, NO_DEADLINE, TASKS, Window
 
 WORTHLESS = "no offer that it may have is expected to give a good answer"
 HELD = "its turn comes when money that is set aside for others, and likely not needed, is free"
+NO_OTHER_JUDGE = "the only offers that are on and may judge gave the answer themselves"
 AT_A_LOSS = "no answer is expected to earn what it costs"
 
 

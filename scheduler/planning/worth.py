@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.domain.job import Task
 from scheduler.domain.money import NUSD_PER_USD, nusd_from_usd, usd_from_nusd
 from scheduler.domain.policy import PlanObjective, PlanPolicy
 from scheduler.estimate.value import break_even, earnings_usd, net_savings_usd
@@ -82,20 +83,22 @@ def break_evens(
 def _said(
     own_nusd: NDArray[np.int64], task: NDArray[np.int64], by_task: Mapping[str, str]
 ) -> Floats:
-    usual = np.array([_usd(by_task[name]) for name in TASKS])
+    # A judging has stakes of its own, and no figures of the policy's for its task.
+    usual = np.array([_usd(by_task.get(name, "0")) for name in TASKS])
     return np.where(own_nusd == UNSAID, usual[task], own_nusd / NUSD_PER_USD)
 
 
 def _dollars(
     window: Window, jobs: Jobs, p: Floats, cost_usd: Floats, *, policy: PlanPolicy
 ) -> Floats:
-    if policy.objective is PlanObjective.EARNINGS:
+    task = TASKS[window.task[jobs[0]]]
+    if policy.objective is PlanObjective.EARNINGS or task is Task.JUDGE:
         gain_usd, loss_usd = stakes_usd(window, jobs, policy=policy)
         return earnings_usd(
             p, gain_usd=gain_usd[:, None], loss_usd=loss_usd[:, None], cost_usd=cost_usd
         )
     assert policy.objective is PlanObjective.ENCS, policy.objective
-    saved = policy.saved_s[TASKS[window.task[jobs[0]]]]
+    saved = policy.saved_s[task]
     return net_savings_usd(
         outcome_shares(p, edit_score=policy.edit_score, edited_ppm=policy.edited_ppm),
         seconds_saved=np.array([saved["use"], saved["edit"], saved["ignore"]]),

@@ -7,8 +7,8 @@ from scheduler.domain.errors import Broken
 from scheduler.domain.money import usd_from_nusd
 from scheduler.store.reports import BudgetStanding
 
-FIGURES = ("limit", "spent", "reserved", "free", "unknown", "waste", "overrun")
-"""Unknown is a part of reserved, waste one of spent; overrun is beyond the limit."""
+FIGURES = ("limit", "spent", "reserved", "free", "unknown", "waste", "judging", "overrun")
+"""Unknown is part of reserved, waste and judging of spent; overrun is beyond the limit."""
 
 
 class LedgerMismatch(Broken):

@@ -18,6 +18,7 @@ class Duty(IntEnum):
     PLANNING = 3
     RINGING = 4
     PUBLISHING = 5
+    JUDGING = 6
 
 
 _TRY = text("SELECT pg_try_advisory_lock(:ours, :duty)")

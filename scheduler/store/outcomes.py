@@ -10,22 +10,29 @@ from sqlalchemy import Connection, text
 
 from scheduler.estimate.features import FEATURES, TOKEN_STATS
 
-# One outcome per job: the last score that was given, or else the last use, edit or ignore.
+# One outcome per job.  Of people's, the last score, or else the last use, edit or ignore; beside
+# it, or in its place, a judge's last score.
 _SCORES = text("""
     SELECT job.document_id, job.project_id, document.features, job.task,
            offer.name AS offer, result.reduction,
            (offer.quality_prior ->> job.task)::float8 / 1e6 AS prior,
            CASE said.kind WHEN 'score' THEN said.score_ppm / 1e6 WHEN 'use' THEN 1.0
-                WHEN 'edit' THEN :edit_score ELSE 0.0 END::float8 AS score,
-           said.at
+                WHEN 'edit' THEN :edit_score WHEN 'ignore' THEN 0.0 END::float8 AS said,
+           judged.score_ppm / 1e6::float8 AS judged, judge.name AS judge,
+           coalesce(said.at, judged.at) AS at
     FROM (SELECT DISTINCT ON (job_id) job_id, kind, score_ppm, at FROM feedback
+          WHERE judge_offer_id IS NULL
           ORDER BY job_id, (kind = 'score') DESC, at DESC, id DESC) AS said
-    JOIN result ON result.job_id = said.job_id AND result.status = 'done'
-    JOIN job ON job.id = said.job_id
+    FULL JOIN (SELECT DISTINCT ON (job_id) job_id, judge_offer_id, score_ppm, at FROM feedback
+          WHERE judge_offer_id IS NOT NULL
+          ORDER BY job_id, at DESC, id DESC) AS judged USING (job_id)
+    LEFT JOIN offer judge ON judge.id = judged.judge_offer_id
+    JOIN result USING (job_id)
+    JOIN job ON job.id = job_id
     JOIN document ON document.id = job.document_id
     JOIN offer ON offer.id = result.offer_id
-    WHERE octet_length(document.features) = :width
-    ORDER BY said.at DESC, said.job_id DESC
+    WHERE result.status = 'done' AND octet_length(document.features) = :width
+    ORDER BY at DESC, job_id DESC
     LIMIT :limit
 """)
 
@@ -37,7 +44,7 @@ _CALLS = text("""
     JOIN job ON job.id = attempt.job_id
     JOIN document ON document.id = job.document_id
     JOIN offer ON offer.id = attempt.offer_id
-    WHERE attempt.state = 'succeeded' AND attempt.reduction = 'none'
+    WHERE attempt.state = 'succeeded' AND attempt.reduction = 'none' AND job.task <> 'judge'
       AND attempt.input_tokens > 0 AND attempt.output_tokens > 0
       AND attempt.started_at > now() - :age AND octet_length(document.token_stats) = :width
     ORDER BY attempt.started_at DESC, attempt.id
@@ -52,7 +59,9 @@ class Scores:
     Attributes:
         document, project: (n,) int64 ids.  features: (n, FEATURES) float16 of those documents.
         prior: (n,) the catalog's, NaN where it has none.
-        score: (n,) 0 to 1.
+        said: (n,) 0 to 1, by people; NaN where none said anything.
+        judged: (n,) 0 to 1, by a judge, or NaN; one of the two is there.
+        judge: the offer that judged, or None.
         at: when it was said.
     """
 
@@ -63,7 +72,9 @@ class Scores:
     offer: list[str]
     reduction: list[str]
     prior: NDArray[np.float64]
-    score: NDArray[np.float64]
+    said: NDArray[np.float64]
+    judged: NDArray[np.float64]
+    judge: list[str | None]
     at: list[datetime]
 
 
@@ -83,7 +94,7 @@ class Calls:
 
 
 def read_scores(conn: Connection, *, edit_score: float, limit: int) -> Scores:
-    """What was said of answers; an answer that was edited is worth *edit_score*."""
+    """What was said of answers; one that was edited is worth *edit_score*."""
     rows = conn.execute(
         _SCORES, {"edit_score": edit_score, "limit": limit, "width": 2 * FEATURES}
     ).all()
@@ -94,8 +105,10 @@ def read_scores(conn: Connection, *, edit_score: float, limit: int) -> Scores:
         task=[row.task for row in rows],
         offer=[row.offer for row in rows],
         reduction=[row.reduction for row in rows],
-        prior=np.array([np.nan if row.prior is None else row.prior for row in rows]),
-        score=np.array([row.score for row in rows], np.float64),
+        prior=_or_nan([row.prior for row in rows]),
+        said=_or_nan([row.said for row in rows]),
+        judged=_or_nan([row.judged for row in rows]),
+        judge=[row.judge for row in rows],
         at=[row.at for row in rows],
     )
 
@@ -118,3 +131,7 @@ def read_calls(conn: Connection, *, age: Any, limit: int) -> Calls:
 
 def _matrix(rows: list[bytes], dtype: str, width: int) -> NDArray[Any]:
     return np.frombuffer(b"".join(rows), dtype).reshape(len(rows), width)
+
+
+def _or_nan(values: list[float | None]) -> NDArray[np.float64]:
+    return np.array([np.nan if value is None else value for value in values], np.float64)

@@ -7,7 +7,10 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One project's jobs by state, and its money in nUSD; *waste* is part of *spent*."""
+    """One project's jobs by state, without judgings, and all its money in nUSD.
+
+    *waste* is part of *spent*.
+    """
 
     queued: int
     planned: int
@@ -42,10 +45,10 @@ class OfferWork:
 
 
 _STANDING = text("""
-    SELECT count(*) FILTER (WHERE state = 'queued') AS queued,
-           count(*) FILTER (WHERE state = 'planned') AS planned,
-           count(*) FILTER (WHERE state = 'done') AS done,
-           count(*) FILTER (WHERE state = 'failed') AS failed,
+    SELECT count(*) FILTER (WHERE state = 'queued' AND task <> 'judge') AS queued,
+           count(*) FILTER (WHERE state = 'planned' AND task <> 'judge') AS planned,
+           count(*) FILTER (WHERE state = 'done' AND task <> 'judge') AS done,
+           count(*) FILTER (WHERE state = 'failed' AND task <> 'judge') AS failed,
            coalesce(sum(spent_nusd), 0)::bigint AS spent_nusd,
            coalesce(sum(reserved_nusd), 0)::bigint AS reserved_nusd,
            (SELECT coalesce(sum(amount_nusd), 0)::bigint FROM ledger
@@ -65,7 +68,7 @@ _OFFERS = text("""
         FROM attempt
         JOIN job ON job.id = attempt.job_id
         JOIN parcel ON parcel.id = attempt.parcel_id
-        WHERE job.project_id = :project_id
+        WHERE job.project_id = :project_id AND job.task <> 'judge'
         GROUP BY attempt.offer_id
     )
     SELECT offer.name AS offer, used, moved, lost_calls, unknown_calls, spent_nusd

@@ -14,6 +14,7 @@ class BudgetStanding:
         ends_on: the first day after it.
         unknown_nusd: the part of the reserved that is kept for calls of unknown outcome.
         waste_nusd: the part of the spent that bought no answer that was used.
+        judging_nusd: the part of the spent, waste included, that went to judges.
         ledger_*: the same figures, added up from the ledger alone.
     """
 
@@ -27,6 +28,7 @@ class BudgetStanding:
     overrun_nusd: int
     unknown_nusd: int
     waste_nusd: int
+    judging_nusd: int
     ledger_spent_nusd: int
     ledger_reserved_nusd: int
     ledger_overrun_nusd: int
@@ -63,15 +65,20 @@ _STANDINGS = text("""
                    ELSE -amount_nusd END) AS reserved,
                coalesce(sum(amount_nusd) FILTER (WHERE kind = 'overrun'), 0) AS overrun,
                coalesce(sum(amount_nusd) FILTER (WHERE kind = 'waste'), 0) AS waste,
-               0 AS unknown
+               0 AS unknown, 0 AS judging
         FROM ledger GROUP BY project_id, booked_on
       UNION ALL
-        SELECT job.project_id, attempt.booked_on, 0, 0, 0, 0, sum(attempt.reserved_nusd)
+        SELECT job.project_id, attempt.booked_on, 0, 0, 0, 0, sum(attempt.reserved_nusd), 0
         FROM attempt JOIN job ON job.id = attempt.job_id
         WHERE attempt.state = 'unknown' GROUP BY job.project_id, attempt.booked_on
+      UNION ALL
+        SELECT ledger.project_id, ledger.booked_on, 0, 0, 0, 0, 0, sum(amount_nusd)
+        FROM job JOIN ledger ON ledger.job_id = job.id
+        WHERE job.task = 'judge' AND ledger.kind IN ('posting', 'waste')
+        GROUP BY ledger.project_id, ledger.booked_on
     ), borne AS (
         SELECT budget.id, sum(spent) AS spent, sum(reserved) AS reserved, sum(overrun) AS overrun,
-               sum(waste) AS waste, sum(unknown) AS unknown
+               sum(waste) AS waste, sum(unknown) AS unknown, sum(judging) AS judging
         FROM booked
         JOIN scope project ON project.id = booked.project_id
         JOIN scope team ON team.id = project.parent_id
@@ -83,6 +90,7 @@ _STANDINGS = text("""
            spent_nusd, reserved_nusd, overrun_nusd,
            coalesce(borne.unknown, 0)::bigint AS unknown_nusd,
            coalesce(borne.waste, 0)::bigint AS waste_nusd,
+           coalesce(borne.judging, 0)::bigint AS judging_nusd,
            coalesce(borne.spent, 0)::bigint AS ledger_spent_nusd,
            coalesce(borne.reserved, 0)::bigint AS ledger_reserved_nusd,
            coalesce(borne.overrun, 0)::bigint AS ledger_overrun_nusd

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, func, or_, select
 
 from scheduler.domain.errors import Refused
+from scheduler.domain.job import Task
 from scheduler.store.tables.catalog import offer, provider
 from scheduler.store.tables.jobs import job, result
 from scheduler.store.tables.scopes import scope
@@ -99,6 +100,8 @@ def _statement(wanted: Wanted) -> Select[*tuple[Any, ...]]:
         .join(scope, scope.c.id == job.c.project_id)
         .outerjoin(offer, offer.c.id == result.c.offer_id)
         .outerjoin(provider, provider.c.id == offer.c.provider_id)
+        # What a judge says is no result of anybody's, but feedback on one.
+        .where(job.c.task != Task.JUDGE)
         .order_by(result.c.job_id)
     )
     if wanted.scope is not None:

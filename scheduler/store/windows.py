@@ -52,6 +52,11 @@ _FIELDS: tuple[tuple[str, str, str], ...] = (
     ("deferrals", ">i4", "job.deferrals::int"),
     ("used_nusd", ">i8", "job.spent_nusd + job.reserved_nusd"),
     ("params_bytes", ">i4", "octet_length(job.params::text)"),
+    (
+        "judged_offer",
+        ">i4",
+        "CASE WHEN job.task = 'judge' THEN (job.params -> 'judged' ->> 'offer')::int ELSE 0 END",
+    ),
     ("words", ">i4", "coalesce((job.params ->> 'words')::int, 0)"),
 )
 _COLUMNS: tuple[tuple[str, str, int, str], ...] = (
@@ -89,6 +94,8 @@ class Window:
         deferrals: (n,) int64, how often it was deferred.
         used_nusd: (n,) int64, spent on it, or kept for attempts whose outcome is unknown.
         params_bytes: (n,) int64, the length of what the task has beside the document.
+        judged_offer: (n,) int64, of a judging, the id of the offer whose answer is judged and
+            that may not do it; else 0.
         words: (n,) int64, how long the answer is to be; 0 where the client did not say.
         features: (n, FEATURES) float16; zeros where the document's are of another version.
         token_stats: (n, TOKEN_STATS) int32; likewise.
@@ -112,6 +119,7 @@ class Window:
     deferrals: NDArray[np.int64]
     used_nusd: NDArray[np.int64]
     params_bytes: NDArray[np.int64]
+    judged_offer: NDArray[np.int64]
     words: NDArray[np.int64]
     features: NDArray[np.float16]
     token_stats: NDArray[np.int32]

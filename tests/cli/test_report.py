@@ -15,7 +15,16 @@ from tests.compliance.day import TODAY, a_day
 def test_a_budget_s_figures_are_exact(run: Run, day_url: str) -> None:
     [line] = json.loads(run("report", "budget", "--json", database=day_url).stdout)
 
-    assert [line[f"{figure}_nusd"] for figure in FIGURES] == [10_000, 100, 100, 9_800, 100, 40, 0]
+    assert [line[f"{figure}_nusd"] for figure in FIGURES] == [
+        10_000,
+        100,
+        100,
+        9_800,
+        100,
+        40,
+        0,
+        0,
+    ]
     assert (line["limit_usd"], line["unknown_usd"]) == ("0.00001", "0.0000001")
     assert line["limit_nusd"] == line["spent_nusd"] + line["reserved_nusd"] + line["free_nusd"]
 

@@ -63,6 +63,8 @@ def test_a_misspelt_task_is_refused_with_the_task_that_was_meant() -> None:
         ({"text": " \n"}, "text is empty"),
         ({"job_id": "a\nb"}, "job_id"),
         ({"job_id": "é" * 101}, "200 bytes"),
+        ({"job_id": "apportion:judge:1"}, "the service's own"),
+        ({"task": "judge"}, "is none of summarize, extract, classify, answer"),
         ({"task": "extract"}, "extract needs schema"),
         ({"task": "classify"}, "classify needs labels"),
         ({"task": "answer"}, "answer needs question"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, text
 
-from scheduler.domain.job import DataClass, Task, When
+from scheduler.domain.job import CLIENT_TASKS, DataClass, Task, When
 from scheduler.domain.listing import Listing, PriceSource, Protocol, ProviderAccess
 from scheduler.domain.offer import Lane, Offer
 from scheduler.domain.policy import PlanPolicy, Policy
@@ -25,7 +25,7 @@ NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 TEXT = "The council met on Monday and approved the budget for the new library. " * 20
 PROJECT = "acme/legal/contracts"
 TOPIC = "documents.results"
-ALL_TASKS = frozenset(Task)
+ALL_TASKS = frozenset(CLIENT_TASKS)
 
 
 def listing(
@@ -94,6 +94,7 @@ class Wish:
     deadline: datetime | None = None
     min_quality_ppm: int = 0
     max_cost_nusd: int | None = None
+    judged_offer: int = 0
     gain_nusd: int | None = None
     loss_nusd: int | None = None
     residency: Sequence[str] = ()

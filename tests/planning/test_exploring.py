@@ -114,8 +114,12 @@ def test_an_offer_is_known_from_the_policys_count_of_outcomes_on() -> None:
     assert not little_known(options, predictor, below=60)[of_task, good].any()
     assert little_known(options, predictor, below=61)[of_task, good].all()
     # What it does at one task says nothing of the others; the new offer is known at none.
-    assert little_known(options, predictor, below=60)[:, len(REDUCTIONS) :].all()
-    others = np.arange(len(TASKS)) != of_task
+    new = little_known(options, predictor, below=60)[:, len(REDUCTIONS) :]
+    judging = TASKS.index(Task.JUDGE)
+    assert np.delete(new, judging, axis=0).all()
+    # Judges are not explored: nothing would be learned of them.
+    assert not new[judging].any()
+    others = ~np.isin(np.arange(len(TASKS)), [of_task, judging])
     assert little_known(options, predictor, below=60)[others].all()
 
 

@@ -1,15 +1,19 @@
 """What is learned from feedback, and when it is put in use."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import numpy as np
 from sqlalchemy import Connection, text
 
 from scheduler.domain.job import Task
-from scheduler.domain.policy import PlanPolicy
-from scheduler.planning.learning import Lesson, learn
+from scheduler.domain.policy import JudgePolicy, PlanPolicy
+from scheduler.planning.learning import Lesson, learn, outcome_scores
 from scheduler.store.estimators import active_estimators
-from tests.planning.queued import CHEAP, Wish, add_jobs, add_offers
+from scheduler.store.outcomes import read_calls, read_scores
+from tests.planning.queued import CHEAP, Wish, add_jobs, add_offers, listing
+
+JUDGE = listing("other/judge", provider="other", tasks=frozenset({Task.JUDGE}))
 
 SUBJECTS = ("the harbour and its ships", "a court and its judges")
 
@@ -72,6 +76,79 @@ def test_what_feedback_shows_may_be_luck_is_not_put_in_use(conn: Connection) -> 
 
     assert not quality(conn).is_new
     assert active_estimators(conn) == []
+
+
+def judged(conn: Connection, said: Callable[[int], float | None]) -> None:
+    """A judge's scores of those jobs, by their numbers."""
+    judge = add_offers(conn, CHEAP, JUDGE)[JUDGE.offer.name]
+    for number, job_id in enumerate(conn.execute(text("SELECT id FROM job ORDER BY id")).scalars()):
+        if (score := said(number)) is not None:
+            conn.execute(
+                text("INSERT INTO feedback (job_id, kind, score_ppm, source, judge_offer_id)"
+                     " VALUES (:id, 'score', :ppm, 'judge', :judge)"),
+                {"id": job_id, "ppm": round(score * 1e6), "judge": judge},
+            )  # fmt: skip
+
+
+def scored(conn: Connection, **judge: int) -> tuple[list[float], list[float]]:
+    """Score and weight of each outcome, in the order of the jobs' documents."""
+    scores = read_scores(conn, edit_score=0.5, limit=1_000)
+    score, weight = outcome_scores(scores, JudgePolicy(**judge))
+    order = np.argsort(scores.document)
+    return score[order].round(6).tolist(), weight[order].tolist()
+
+
+def test_a_judges_scores_alone_teach_and_change_what_is_in_use(conn: Connection) -> None:
+    answered(conn, 300, lambda _number: None)
+    judged(conn, lambda number: float(number % 2))
+
+    lesson = quality(conn)
+
+    assert lesson.is_new, lesson.reason
+    assert lesson.figures["judged"] == 300
+
+
+def test_a_person_is_heard_before_a_judge_and_for_more(conn: Connection) -> None:
+    answered(conn, 4, lambda number: [1.0, None, 0.25, None][number])
+    judged(conn, lambda number: [None, 0.5, 0.25, None][number])
+
+    score, weight = scored(conn, weight_ppm=200_000)
+
+    # The fourth has no outcome; the pair agrees, and so the judge is taken at its word.
+    assert score == [1.0, 0.5, 0.25]
+    assert weight == [1.0, 0.2, 1.0]
+
+
+def test_a_judge_that_is_milder_than_people_is_set_right_by_them(conn: Connection) -> None:
+    answered(conn, 120, lambda number: 0.2 + 0.1 * (number % 4) if number < 100 else None)
+    judged(conn, lambda number: 0.6 + 0.1 * (number % 4))
+
+    score, weight = scored(conn)
+
+    expected = [0.2 + 0.1 * (number % 4) for number in range(100, 120)]
+    assert np.abs(np.array(score[100:]) - expected).max() < 0.06
+    assert weight[100:] == [0.3] * 20
+    [found] = quality(conn).figures["judges"].values()
+    assert found["pairs"] == 100
+    assert -0.4 < found["people_higher_by"] < -0.35
+
+
+def test_what_judges_were_sent_says_nothing_of_how_long_answers_are(conn: Connection) -> None:
+    answered(conn, 1, lambda _number: None)
+    insert = """
+        INSERT INTO attempt (id, started_at, job_id, parcel_id, fence, ordinal, offer_id, price_id,
+                             reduction, prompt, state, reserved_nusd, booked_on, cost_nusd,
+                             input_tokens, output_tokens, seconds, finished_at)
+        SELECT gen_random_uuid(), now(), job.id, 1, 1, 1, offer.id, 1, 'none', 'x', 'succeeded',
+               1, current_date, 1, 10, 10, 1, now()
+        FROM job, offer
+    """
+    conn.execute(text(insert))
+    assert len(read_calls(conn, age=timedelta(days=1), limit=10).at) == 1
+
+    conn.execute(text("UPDATE job SET task = 'judge'"))
+
+    assert len(read_calls(conn, age=timedelta(days=1), limit=10).at) == 0
 
 
 def test_a_version_is_compared_on_documents_that_came_after_it(conn: Connection) -> None:

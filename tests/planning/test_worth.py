@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from scheduler.domain.job import Task
+from scheduler.domain.job import CLIENT_TASKS, Task
 from scheduler.domain.money import BadAmount
 from scheduler.domain.policy import BadPolicy, PlanObjective, PlanPolicy, Policy
 from scheduler.planning.outcome import PlanOutcome
@@ -36,7 +36,7 @@ shares = st.floats(0, 1)
 
 
 def for_all(figure: Any) -> dict[str, Any]:
-    return {str(task): figure for task in Task}
+    return {str(task): figure for task in CLIENT_TASKS}
 
 
 def earning(gain: str, loss: str, **more: Any) -> Policy:

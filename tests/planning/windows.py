@@ -72,6 +72,7 @@ def window_of(*wishes: Wish) -> Window:
         deferrals=column([wish.deferrals for wish in wishes]),
         used_nusd=np.zeros(count, np.int64),
         params_bytes=column([len(wish.params) for wish in wishes]),
+        judged_offer=column([wish.judged_offer for wish in wishes]),
         words=np.zeros(count, np.int64),
         features=document_features([wish.text for wish in wishes]),
         token_stats=script_bytes([wish.text for wish in wishes]),

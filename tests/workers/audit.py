@@ -52,7 +52,8 @@ _UNPUBLISHED = text("""
     FROM job LEFT JOIN outbox ON outbox.key = job.key
     LEFT JOIN result ON result.job_id = job.id
     GROUP BY job.id
-    HAVING (job.state IN ('done', 'failed')) <> (count(outbox.id) = 1)
+    -- Of judgings nobody is told.
+    HAVING (job.state IN ('done', 'failed') AND job.task <> 'judge') <> (count(outbox.id) = 1)
         OR count(outbox.id) > 1
         OR (job.state IN ('done', 'failed')) <> (count(DISTINCT result.job_id) = 1)
 """)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from scheduler.domain.evidence import canonical
-from scheduler.domain.job import Reduction, Task
+from scheduler.domain.job import CLIENT_TASKS, Reduction, Task
 from scheduler.domain.ledger import EntryKind
 from scheduler.domain.listing import Listing, PriceSource, Protocol, ProviderAccess
 from scheduler.domain.offer import Lane, Offer
@@ -63,9 +63,9 @@ def listing(
     return Listing(
         offer=offer,
         access=access,
-        tasks=frozenset(Task),
+        tasks=frozenset(CLIENT_TASKS),
         tokenizer="openai",
-        quality_prior_ppm=dict.fromkeys(Task, 800000),
+        quality_prior_ppm=dict.fromkeys(CLIENT_TASKS, 800000),
         energy_j=(0.0, 0.3, 3.0),
         pace_s=(0.5, 0.01),
         key_variable=None,

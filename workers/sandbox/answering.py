@@ -12,6 +12,7 @@ import orjson
 from workers.extracting import summary
 from workers.prompts import Asked
 from workers.ranking import sentences
+from workers.sandbox.judging import score
 from workers.sandbox.models import Skill
 
 NOT_THERE: Final = "Not in the document."
@@ -39,6 +40,8 @@ _BY_NAME: Final = (
 
 def answer(asked: Asked, skill: Skill) -> str:
     """The model's answer to what was *asked*."""
+    if asked.task == "judge":
+        return orjson.dumps({"score": score(asked)}).decode()
     if asked.task == "classify" and asked.labels:
         return _label(asked.document, asked.labels, skill)
     if asked.task == "extract" or asked.schema is not None:

@@ -1,4 +1,5 @@
-"""The sandbox's models: three efforts, so that dearer ones do better, but not on every document.
+"""The sandbox's models: three efforts, so that dearer ones do better, but not on every document;
+and a judge of what they answered.
 
 What they cost is in the catalog alone, under the provider `sandbox`; the server is told.
 """
@@ -57,8 +58,12 @@ SKILLS: Final = {
         slowness=2.0,
     ),
 }
+JUDGE: Final = "sandbox-judge"
+"""Sold for judging alone; asked for anything else it does as well as the small one."""
 
 
 def skill_of(model: str) -> Skill | None:
     """The skill of *model*; a region, as in `sandbox-large-eu`, changes nothing about it."""
+    if model == JUDGE:
+        return SKILLS["sandbox-small"]
     return SKILLS.get("-".join(model.split("-")[:2]))

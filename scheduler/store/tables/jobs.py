@@ -131,6 +131,13 @@ Index(
     job.c.id,
     postgresql_where=text("state = 'queued'"),
 )
+# Judgings are few: how many began today, and whose wait for money.
+Index("ix_job_judge", job.c.received_at, postgresql_where=text("task = 'judge'"))
+Index(
+    "ix_job_judge_queued",
+    job.c.project_id,
+    postgresql_where=text("task = 'judge' AND state = 'queued'"),
+)
 Index("ix_job_parcel", job.c.parcel_id, postgresql_where=text("state = 'planned'"))
 # Money that is still set aside though the job is over: attempts whose outcome is unknown.
 Index(
@@ -168,6 +175,10 @@ result = Table(
 )
 
 
+# Read in the order of time by whoever looks for what is new; rows lie in that order already.
+Index("ix_result_at", result.c.at, postgresql_using="brin")
+
+
 class _FeedbackColumns(TypedColumns):
     id = Column(BigInteger, Identity(always=True), primary_key=True)
     job_id = Column(BigInteger, ForeignKey("job.id"), nullable=False)
@@ -176,6 +187,8 @@ class _FeedbackColumns(TypedColumns):
     seconds: Named[float | None]
     source = Column(Text, nullable=False)
     at: Named[datetime] = Column(Timestamp, server_default=NOW)
+    # The offer that judged; none where a person did.
+    judge_offer_id: Named[int | None] = Column(ForeignKey("offer.id"))
 
 
 feedback = Table(
