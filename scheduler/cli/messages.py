@@ -1,21 +1,18 @@
 """Documents of a run become jobs: one message each, as any client would send it."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from scheduler.cli.context import Service
-from scheduler.cli.intaking import reader_of
 from scheduler.domain.errors import Refused
 from scheduler.domain.job import Task
 from scheduler.intake.ingest import ScopeBook, store_chunk
+from scheduler.intake.submission import Entry, chunks, submission_reader, text_entry
 from scheduler.settings import Settings
 from scheduler.store.scopes import Scope
 
-CHUNK_DOCUMENTS = 500
 SUFFIXES = frozenset({".txt", ".md", ".markdown", ".rst", ".html", ".htm", ".xml", ".csv", ".json"})
 """What is taken from a directory; a file that is named itself may be called anything."""
 
@@ -27,6 +24,21 @@ class BadDocuments(Refused):
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
         super().__init__(f"{'; '.join(problems[:3])}{more}")
         self.problems = problems
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of the documents of a run.
+
+    Attributes:
+        count: those that have a job, now or from before.
+        problems: the others, and why they have none.
+        left_out: files of directories that are no texts, by their names.
+    """
+
+    count: int
+    problems: Sequence[str]
+    left_out: Sequence[Path]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,44 +73,52 @@ class Ask:
 
 def add_documents(
     service: Service, settings: Settings, project: Scope, documents: Sequence[Path], ask: Ask
-) -> int:
-    """Queue a job for each document that has none in *project* yet; how many there are.
+) -> Taken:
+    """Queue a job for each document that has none in *project* yet.
 
     Raises:
-        BadDocuments: some cannot be taken; nothing is queued.
+        BadDocuments: none can be taken; nothing is queued.
     """
-    reader, book = reader_of(settings), ScopeBook()
+    reader, book = submission_reader(settings.policies.intake), ScopeBook()
     problems, count = [], 0
-    found = iter(text_files(documents))
+    files, left_out = texts_and_others(documents)
     with service.engine.begin() as conn:
-        while files := list(islice(found, CHUNK_DOCUMENTS)):
-            messages = [_message(file, project, ask) for file in files]
+        for chunk in chunks(_entry(file, project, ask) for file in files):
+            sent = [one for one in chunk if one.message is not None]
+            messages = [one.message for one in sent if one.message is not None]
             stored = store_chunk(conn, reader.read(messages), scopes=book, source="run")
-            problems += [f"{files[one.at]}: {one.reason}" for one in stored.refused]
-            count += len(files)
-        if problems:
-            raise BadDocuments(problems)
-    if not count:
-        raise BadDocuments([f"there is no text file in {', '.join(map(str, documents))}"])
-    return count
+            problems += [f"{one.where}: {one.refused}" for one in chunk if one.refused]
+            problems += [f"{sent[one.at].where}: {one.reason}" for one in stored.refused]
+            count += len(messages) - len(stored.refused)
+        if not count:
+            nothing = f"there is no text file in {', '.join(map(str, documents))}"
+            raise BadDocuments(problems or [nothing])
+    return Taken(count=count, problems=problems, left_out=left_out)
 
 
-def text_files(documents: Sequence[Path]) -> Iterator[Path]:
-    """The files among *documents*, and the text files in those that are directories."""
+def texts_and_others(documents: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The files among *documents* with the texts in their directories, and those of no text."""
+    texts: list[Path] = []
+    others: list[Path] = []
     for place in documents:
-        if place.is_file():
-            yield place
-        else:
-            yield from sorted(
-                file
-                for file in place.rglob("*")
-                if file.suffix.lower() in SUFFIXES
-                and not any(part.startswith(".") for part in file.relative_to(place).parts)
-            )
+        if not place.is_dir():
+            texts.append(place)
+            continue
+        for file in sorted(place.rglob("*")):
+            is_hidden = any(part.startswith(".") for part in file.relative_to(place).parts)
+            # A link to nothing is told of when it is read; a pipe would be waited for.
+            if is_hidden or (file.exists() and not file.is_file()):
+                continue
+            (texts if file.suffix.lower() in SUFFIXES else others).append(file)
+    return texts, others
 
 
-def _message(file: Path, project: Scope, ask: Ask) -> bytes:
-    text = file.read_bytes().decode("utf-8", "replace")
+def _entry(file: Path, project: Scope, ask: Ask) -> Entry:
     # Ids are unique for an organisation, and another run may have the same document.
-    said = {"job_id": f"{project.path.rpartition('/')[2]}:{file}", "scope": project.path}
-    return json.dumps(said | {"text": text} | ask.fields()).encode()
+    job_id = f"{project.path.rpartition('/')[2]}:{file}"
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        return Entry(where=str(file), refused=f"cannot be read: {error.strerror}")
+    fields = {"scope": project.path} | ask.fields()
+    return text_entry(content, where=str(file), job_id=job_id, fields=fields)

@@ -16,7 +16,7 @@ from scheduler.cli.printing import open_console
 from scheduler.cli.result_lines import write_results
 from scheduler.cli.running import work_off
 from scheduler.cli.supervise import stop_on_signals
-from scheduler.cli.watching import print_end, watching
+from scheduler.cli.watching import print_end, print_taken, watching
 from scheduler.domain.errors import Refused
 from scheduler.domain.job import CLIENT_TASKS, Task
 from scheduler.domain.money import nusd_from_usd
@@ -32,13 +32,16 @@ ALWAYS = (date(2000, 1, 1), date(2100, 1, 1))
 class NotAllDone(Refused):
     """Some documents have no result; the message says what to do."""
 
-    def __init__(self, *, waiting: int, failed: int) -> None:
-        super().__init__(
-            f"{waiting} documents wait and {failed} failed; for those that wait, run the same "
-            "command with a larger --budget: it goes on from here"
+    def __init__(self, *, waiting: int, failed: int, refused: int) -> None:
+        said = f"{waiting} documents wait, {failed} failed and {refused} could not be taken"
+        advice = (
+            "; what they wait for is said above: mend that (where it is money, with a larger "
+            "--budget) and run the same command, which goes on from here"
         )
+        super().__init__(said + (advice if waiting else ""))
         self.waiting = waiting
         self.failed = failed
+        self.refused = refused
 
 
 @click.command()
@@ -125,7 +128,8 @@ def command(
     say = open_console(quiet=quiet)
     with open_service(settings, pool_size=8) as service:
         project = _project(service, name or _name(ask, out), nusd_from_usd(budget_usd))
-        add_documents(service, settings, project, documents, ask)
+        taken = add_documents(service, settings, project, documents, ask)
+        print_taken(say, taken)
         with watching(say, service) as watcher:
             ended = work_off(
                 service,
@@ -139,8 +143,10 @@ def command(
         print_end(say, service, project, ended)
     say.print(f"\n{count} results are in {out}.")
     now = ended.standing
-    if now.done < now.jobs:
-        raise NotAllDone(waiting=now.queued + now.planned, failed=now.failed)
+    if now.done < now.jobs or taken.problems:
+        raise NotAllDone(
+            waiting=now.queued + now.planned, failed=now.failed, refused=len(taken.problems)
+        )
 
 
 def _project(service: Service, name: str, budget_nusd: int) -> Scope:

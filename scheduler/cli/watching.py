@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from scheduler.cli.context import Service
+from scheduler.cli.messages import Taken
 from scheduler.cli.plan import print_outcome
 from scheduler.cli.printing import table
 from scheduler.cli.running import Ended, Watcher
@@ -17,6 +19,8 @@ from scheduler.store.project_standing import OfferWork, Standing, offers_used
 from scheduler.store.scopes import Scope
 from scheduler.store.status import resting
 
+TOLD = 20
+"""Documents that are named one by one; of more there is a number."""
 OFFERS = ("offer", "answers", "moved here", "calls in vain", "unknown", "spent")
 
 
@@ -69,6 +73,21 @@ def watching(say: Console, service: Service) -> Iterator[Watcher]:
     screen = _Screen(say, service)
     with screen.progress:
         yield Watcher(planned=screen.planned, looked=screen.looked)
+
+
+def print_taken(say: Console, taken: Taken) -> None:
+    """Print which documents have no job, and why: as errors, unless nobody asked for them."""
+    for problem in taken.problems[:TOLD]:
+        click.echo(problem, err=True)
+    if len(taken.problems) > TOLD:
+        click.echo(f"and {len(taken.problems) - TOLD} more that cannot be taken", err=True)
+    if taken.left_out:
+        first = ", ".join(str(file) for file in taken.left_out[:3])
+        more = ", ..." if len(taken.left_out) > 3 else ""
+        say.print(
+            f"left out, by their names no texts: {len(taken.left_out)} files ({first}{more})",
+            markup=False,
+        )
 
 
 def print_end(say: Console, service: Service, project: Scope, ended: Ended) -> None:
