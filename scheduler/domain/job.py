@@ -64,5 +64,14 @@ class DataClass(StrEnum):
 KEPT_PPM = {Reduction.NONE: 1_000_000, Reduction.LIGHT: 500_000, Reduction.STRONG: 200_000}
 """The most of a document's text (ppm of its characters) that a reduction keeps."""
 
+TEMPLATE_TOKENS = {
+    Task.SUMMARIZE: 170,
+    Task.EXTRACT: 160,
+    Task.CLASSIFY: 120,
+    Task.ANSWER: 130,
+    Task.JUDGE: 235,
+}
+"""About how many tokens a task's template adds to a document."""
+
 INSTRUCTION_TOKENS = 400
 """The most tokens that a task's template adds to a document; question and schema come on top."""

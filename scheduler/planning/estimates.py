@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from scheduler.domain.job import INSTRUCTION_TOKENS
+from scheduler.domain.job import INSTRUCTION_TOKENS, TEMPLATE_TOKENS, Task
 from scheduler.domain.money import PUSD_PER_NUSD
 from scheduler.domain.offer import Offer
 from scheduler.domain.policy import PlanPolicy
@@ -179,7 +179,7 @@ def _usage(
 ) -> None:
     """Tokens, cost and time of the *jobs*, all of one task."""
     stats, params = window.token_stats[jobs], window.params_bytes[jobs]
-    around = INSTRUCTION_TOKENS + params * PARAMS_TOKENS_PER_BYTE
+    around = TEMPLATE_TOKENS[Task(TASKS[task])] + params * PARAMS_TOKENS_PER_BYTE
     around_most = INSTRUCTION_TOKENS + params * PARAMS_TOKENS_PER_BYTE_MOST
     for k, one in enumerate(options.offers):
         mean, most = estimators.tokens.input_tokens(

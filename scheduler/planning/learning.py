@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
-from scheduler.domain.job import INSTRUCTION_TOKENS
+from scheduler.domain.job import TEMPLATE_TOKENS, Task
 from scheduler.domain.policy import JudgePolicy, PlanPolicy
 from scheduler.estimate.comparing import compare
 from scheduler.estimate.judging import Calibration, calibrated
@@ -172,14 +172,15 @@ def _tokens(conn: Connection, current: Estimators, force: bool) -> Lesson:
 
 
 def _usage(calls: Calls, chosen: Chosen) -> Usage:
-    """*calls* as if the document alone had been sent; plans add the instructions' tokens."""
+    """*calls* as if the document alone had been sent; plans add the template's tokens."""
     places = np.flatnonzero(chosen).tolist()
+    around = np.array([TEMPLATE_TOKENS[Task(calls.task[at])] for at in places], np.int64)
     return Usage(
         stats=calls.stats[chosen],
         family=[calls.family[at] for at in places],
         offer=[calls.offer[at] for at in places],
         task=[calls.task[at] for at in places],
-        input_tokens=np.maximum(calls.input_tokens[chosen] - INSTRUCTION_TOKENS, 1),
+        input_tokens=np.maximum(calls.input_tokens[chosen] - around, 1),
         output_tokens=calls.output_tokens[chosen],
         cut=calls.cut[chosen],
     )
@@ -191,7 +192,7 @@ def _token_loss(model: TokenModel, calls: Calls, held: Chosen) -> float:
     for family, offer, task in sorted({*zip(calls.family, calls.offer, calls.task, strict=True)}):
         mine = held & (np.array(calls.offer) == offer) & (np.array(calls.task) == task)
         mean, _ = model.input_tokens(calls.stats[mine], family=family, offer=offer)
-        sent = mean + INSTRUCTION_TOKENS
+        sent = mean + TEMPLATE_TOKENS[Task(task)]
         answer, _ = model.output_tokens(sent, task=task, offer=offer, output_limit=1_000_000)
         losses.append(_off(sent, calls.input_tokens[mine]))
         losses.append(_off(answer, calls.output_tokens[mine]))

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain.job import CLIENT_TASKS, INSTRUCTION_TOKENS, Task
+from scheduler.domain.job import CLIENT_TASKS, INSTRUCTION_TOKENS, TEMPLATE_TOKENS, Task
+from scheduler.estimate.features import script_bytes
+from scheduler.estimate.tokens import TokenModel
 from workers.prompts import (
     JUDGING,
     VERSIONS,
@@ -44,6 +46,21 @@ def test_a_template_adds_no_more_than_plans_reckon_with(task: Task) -> None:
 
     # English prose has more than four bytes a token.
     assert len(made.system) + len(made.user) < 4 * INSTRUCTION_TOKENS
+
+
+@pytest.mark.parametrize("task", CLIENT_TASKS)
+def test_a_template_adds_about_as_much_as_plans_expect(task: Task) -> None:
+    bare = render(task, "", question="?", labels=["a"], schema={})
+    judging = render_judging(task, "", answer="", request={})
+
+    assert tokens(bare) == pytest.approx(TEMPLATE_TOKENS[task], rel=0.15)
+    assert tokens(judging) == pytest.approx(TEMPLATE_TOKENS[Task.JUDGE], rel=0.15)
+
+
+def tokens(made: Prompt) -> float:
+    """Of an English prompt, at a usual tokenizer."""
+    stats = script_bytes([made.system + made.user])
+    return float(TokenModel().input_tokens(stats, family="openai")[0][0])
 
 
 @pytest.mark.parametrize("task", CLIENT_TASKS)
