@@ -17,6 +17,7 @@ COMMANDS = {
     "budget": "scheduler.cli.budget",
     "demo": "scheduler.cli.demo",
     "doctor": "scheduler.cli.doctor",
+    "feedback": "scheduler.cli.feedback",
     "intake": "scheduler.cli.intake",
     "judge": "scheduler.cli.judge",
     "learn": "scheduler.cli.learn",

@@ -1,5 +1,6 @@
 """The feedback topic's handler."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,11 +62,15 @@ class FeedbackIntake:
         if len(value) > MESSAGE_BYTES_MAX:
             raise TooLong(what="message", length=len(value), limit=MESSAGE_BYTES_MAX)
         message = _message(value, headers)
-        if "\0" in message.job_id or "\0" in (message.scope or ""):
+        reference = None if message.reference is None else json.dumps(message.reference)
+        said = (message.job_id, message.scope or "")
+        if any("\0" in one for one in said) or "\\u0000" in (reference or ""):
             raise HasNul
         score = None if message.score is None else round(message.score * 1_000_000)
         tenant = (message.scope or self.default_scope).partition("/")[0]
-        return IncomingFeedback(at, tenant, message.job_id, message.kind, score, message.seconds)
+        return IncomingFeedback(
+            at, tenant, message.job_id, message.kind, score, message.seconds, reference
+        )
 
 
 def _message(value: bytes, headers: Headers) -> FeedbackMessage:

@@ -48,12 +48,17 @@ def schema_of(name: str) -> dict[str, Any]:
     if model is JobMessage:
         schema |= _job_rules()
     if model is FeedbackMessage:
-        schema |= {
-            "if": {"properties": {"kind": {"const": "score"}}},
-            "then": {"required": ["score"]},
-            "else": {"properties": {"score": {"type": "null"}}},
-        }
+        schema |= {"allOf": [_goes_with_its_kind(name) for name in ("score", "reference")]}
     return schema
+
+
+def _goes_with_its_kind(name: str) -> dict[str, Any]:
+    """Feedback of the kind *name* has the field of that name, and no other has it."""
+    return {
+        "if": {"properties": {"kind": {"const": name}}},
+        "then": {"required": [name]},
+        "else": {"properties": {name: {"type": "null"}}},
+    }
 
 
 def _job_rules() -> dict[str, Any]:

@@ -271,6 +271,7 @@ class FeedbackKind(StrEnum):
     EDIT = "edit"
     IGNORE = "ignore"
     SCORE = "score"
+    REFERENCE = "reference"
 
 
 class FeedbackMessage(Message):
@@ -279,11 +280,17 @@ class FeedbackMessage(Message):
     model_config = ConfigDict(title="Feedback")
 
     job_id: JobId
-    kind: FeedbackKind = Field(description="The result was used, edited, ignored, or scored.")
+    kind: FeedbackKind = Field(
+        description="The result was used, edited, ignored or scored; or how it should read is told."
+    )
     scope: str | None = Field(
         default=None, max_length=302, description="The job's scope, or its organisation alone."
     )
     score: float | None = Field(default=None, ge=0.0, le=1.0, description="For score: 0 to 1.")
+    reference: Any = Field(
+        default=None,
+        description="For reference: the right answer, a text or an object, to score the result by.",
+    )
     seconds: float | None = Field(
         default=None, ge=0.0, le=1e9, allow_inf_nan=False, description="Working time saved."
     )
@@ -292,6 +299,10 @@ class FeedbackMessage(Message):
     def _score_with_score(self) -> Self:
         if (self.kind is FeedbackKind.SCORE) != (self.score is not None):
             raise PydanticCustomError("score", "kind score and the field score go together")
+        if (self.kind is FeedbackKind.REFERENCE) != (self.reference is not None):
+            raise PydanticCustomError(
+                "reference", "kind reference and the field reference go together"
+            )
         return self
 
 

@@ -21,11 +21,13 @@ from scheduler.estimate.judging import Calibration, calibrated
 from scheduler.estimate.latency import LatencyModel
 from scheduler.estimate.learning import learned
 from scheduler.estimate.observations import Observations
+from scheduler.estimate.scoring import SCORER, agreement
 from scheduler.estimate.tokens import TokenModel, Usage
 from scheduler.planning.estimates import Estimators, load_estimators
 from scheduler.store.estimators import activate, active_estimators, add_estimator
 from scheduler.store.evidence import append
 from scheduler.store.outcomes import Calls, Scores, read_calls, read_scores
+from scheduler.store.references import keep_scores, unscored
 from scheduler.store.tables.plans import estimator
 
 STREAM = "learn"
@@ -34,6 +36,7 @@ HELD_BACK_OF = 4
 OUTCOMES_MAX = 200_000
 CALLS_AGE = timedelta(days=60)
 LEAST_CALLS = 20
+REFERENCES_AT_ONCE = 1_000
 LEAST_PROJECTS = 5
 """With fewer, projects are not held back whole: what is left would say little of the rest."""
 
@@ -80,6 +83,7 @@ def learn(
 def _quality(
     conn: Connection, current: Estimators, policy: PlanPolicy, judge: JudgePolicy, force: bool
 ) -> Lesson:
+    _score_references(conn)
     scores = read_scores(conn, edit_score=policy.edit_score, limit=OUTCOMES_MAX)
     if not len(scores.said):
         return _nothing("quality", "nobody has said how good an answer was")
@@ -97,6 +101,16 @@ def _quality(
         observations=len(scores.said),
         figures=_plain(verdict.figures() | _judged(scores)),
     )
+
+
+def _score_references(conn: Connection) -> None:
+    """Score the results whose right answers were told, so many at a time."""
+    while referred := unscored(conn, scorer=SCORER, limit=REFERENCES_AT_ONCE):
+        scores = [
+            (one.id, round(agreement(one.task, one.output, one.reference) * 1_000_000))
+            for one in referred
+        ]
+        keep_scores(conn, scores, scorer=SCORER)
 
 
 def _judged(scores: Scores) -> dict[str, Any]:

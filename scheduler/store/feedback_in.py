@@ -17,6 +17,7 @@ class IncomingFeedback(NamedTuple):
         key: the client's job id.
         score_ppm: for kind `score`.
         seconds: working time saved.
+        reference: for kind `reference`: the right answer, as JSON text.
     """
 
     at: int
@@ -25,6 +26,7 @@ class IncomingFeedback(NamedTuple):
     kind: str
     score_ppm: int | None
     seconds: float | None
+    reference: str | None = None
 
 
 COLUMNS = {
@@ -34,11 +36,12 @@ COLUMNS = {
     "kind": "text",
     "score_ppm": "int4",
     "seconds": "float8",
+    "reference": "text",
 }
 
 _ADD = text("""
-    INSERT INTO feedback (job_id, kind, score_ppm, seconds, source)
-    SELECT j.id, f.kind, f.score_ppm, f.seconds, :source
+    INSERT INTO feedback (job_id, kind, score_ppm, seconds, reference, source)
+    SELECT j.id, f.kind, f.score_ppm, f.seconds, f.reference::jsonb, :source
     FROM incoming_feedback f
     JOIN scope s ON s.path = f.tenant
     JOIN job j ON j.tenant_id = s.id AND j.key = f.key

@@ -10,19 +10,21 @@ from sqlalchemy import Connection, text
 
 from scheduler.estimate.features import FEATURES, TOKEN_STATS
 
-# One outcome per job.  Of people's, the last score, or else the last use, edit or ignore; beside
-# it, or in its place, a judge's last score.
+# One outcome per job.  Of people's, the last score, or else the last reference's, or else the last
+# use, edit or ignore; beside it, or in its place, a judge's last score.
 _SCORES = text("""
     SELECT job.document_id, job.project_id, document.features, job.task,
            offer.name AS offer, result.reduction,
            (offer.quality_prior ->> job.task)::float8 / 1e6 AS prior,
-           CASE said.kind WHEN 'score' THEN said.score_ppm / 1e6 WHEN 'use' THEN 1.0
-                WHEN 'edit' THEN :edit_score WHEN 'ignore' THEN 0.0 END::float8 AS said,
+           CASE said.kind WHEN 'use' THEN 1.0
+                WHEN 'edit' THEN :edit_score WHEN 'ignore' THEN 0.0
+                ELSE said.score_ppm / 1e6 END::float8 AS said,
            judged.score_ppm / 1e6::float8 AS judged, judge.name AS judge,
            coalesce(said.at, judged.at) AS at
     FROM (SELECT DISTINCT ON (job_id) job_id, kind, score_ppm, at FROM feedback
-          WHERE judge_offer_id IS NULL
-          ORDER BY job_id, (kind = 'score') DESC, at DESC, id DESC) AS said
+          WHERE judge_offer_id IS NULL AND (kind <> 'reference' OR score_ppm IS NOT NULL)
+          ORDER BY job_id, (kind = 'score') DESC, (kind = 'reference') DESC, at DESC,
+                   id DESC) AS said
     FULL JOIN (SELECT DISTINCT ON (job_id) job_id, judge_offer_id, score_ppm, at FROM feedback
           WHERE judge_offer_id IS NOT NULL
           ORDER BY job_id, at DESC, id DESC) AS judged USING (job_id)

@@ -120,3 +120,17 @@ def test_a_score_comes_with_kind_score() -> None:
     for wrong in ('{"job_id": "a", "kind": "score"}', '{"job_id": "a", "kind": "use", "score": 1}'):
         with pytest.raises(ValidationError, match="go together"):
             FeedbackMessage.model_validate_json(wrong)
+
+
+def test_a_reference_comes_with_kind_reference() -> None:
+    said = '{"job_id": "a", "kind": "reference", "reference": {"total": 4}}'
+    assert FeedbackMessage.model_validate_json(said).reference == {"total": 4}
+    valid = Draft202012Validator(schema_of("feedback")).is_valid
+    assert valid(json.loads(said))
+    for wrong in (
+        '{"job_id": "a", "kind": "reference"}',
+        '{"job_id": "a", "kind": "use", "reference": "x"}',
+    ):
+        with pytest.raises(ValidationError, match="kind reference"):
+            FeedbackMessage.model_validate_json(wrong)
+        assert not valid(json.loads(wrong))

@@ -8,9 +8,11 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.job import Task
 from scheduler.domain.policy import JudgePolicy, PlanPolicy
+from scheduler.estimate.scoring import SCORER
 from scheduler.planning.learning import Lesson, learn, outcome_scores
 from scheduler.store.estimators import active_estimators
 from scheduler.store.outcomes import read_calls, read_scores
+from scheduler.store.references import unscored
 from tests.planning.queued import CHEAP, Wish, add_jobs, add_offers, listing
 
 JUDGE = listing("other/judge", provider="other", tasks=frozenset({Task.JUDGE}))
@@ -96,6 +98,50 @@ def scored(conn: Connection, **judge: int) -> tuple[list[float], list[float]]:
     score, weight = outcome_scores(scores, JudgePolicy(**judge))
     order = np.argsort(scores.document)
     return score[order].round(6).tolist(), weight[order].tolist()
+
+
+def refer(conn: Connection, said: Callable[[int], str | None]) -> None:
+    """The right answers to those jobs, by their numbers; what was answered is "x"."""
+    for number, job_id in enumerate(conn.execute(text("SELECT id FROM job ORDER BY id")).scalars()):
+        if (right := said(number)) is not None:
+            conn.execute(
+                text("INSERT INTO feedback (job_id, kind, reference, source)"
+                     " VALUES (:id, 'reference', to_jsonb(CAST(:right AS text)), 'test')"),
+                {"id": job_id, "right": right},
+            )  # fmt: skip
+
+
+def test_what_agrees_with_references_is_learned(conn: Connection) -> None:
+    answered(conn, 200, lambda _number: None)
+    refer(conn, lambda number: "x" if number % 2 else "something else")
+
+    lesson = quality(conn)
+
+    assert lesson.is_new, lesson.reason
+    found = conn.execute(text("SELECT DISTINCT score_ppm, scorer FROM feedback ORDER BY 1")).all()
+    assert [tuple(one) for one in found] == [(0, SCORER), (1_000_000, SCORER)]
+
+
+def test_a_reference_waits_for_its_job_and_is_scored_anew_by_another_scorer(
+    conn: Connection,
+) -> None:
+    answered(conn, 2, lambda _number: None)
+    refer(conn, lambda _number: "x")
+    conn.execute(text("DELETE FROM result WHERE job_id = (SELECT min(id) FROM job)"))
+
+    quality(conn)
+    assert scored(conn) == ([1.0], [1.0])
+    assert unscored(conn, scorer=SCORER, limit=9) == []
+    assert len(unscored(conn, scorer="another", limit=9)) == 1
+
+
+def test_a_persons_score_comes_before_what_a_reference_says(conn: Connection) -> None:
+    answered(conn, 2, lambda number: None if number else 0.5)
+    refer(conn, lambda _number: "x")
+
+    quality(conn)
+
+    assert scored(conn) == ([0.5, 1.0], [1.0, 1.0])
 
 
 def test_a_judges_scores_alone_teach_and_change_what_is_in_use(conn: Connection) -> None:

@@ -187,6 +187,9 @@ class _FeedbackColumns(TypedColumns):
     seconds: Named[float | None]
     source = Column(Text, nullable=False)
     at: Named[datetime] = Column(Timestamp, server_default=NOW)
+    # The right answer, where it was told, and the scorer that made *score_ppm* by it.
+    reference: Named[object] = Column(Json, nullable=True)
+    scorer: Named[str | None] = Column(Text)
     # The offer that judged; none where a person did.
     judge_offer_id: Named[int | None] = Column(ForeignKey("offer.id"))
 
@@ -195,8 +198,15 @@ feedback = Table(
     "feedback",
     metadata,
     _FeedbackColumns,
-    CheckConstraint("kind IN ('use', 'edit', 'ignore', 'score')", name="kind"),
-    CheckConstraint("(kind = 'score') = (score_ppm IS NOT NULL)", name="score"),
+    CheckConstraint("kind IN ('use', 'edit', 'ignore', 'score', 'reference')", name="kind"),
+    CheckConstraint(
+        "CASE kind WHEN 'score' THEN score_ppm IS NOT NULL"
+        " WHEN 'reference' THEN (score_ppm IS NULL) = (scorer IS NULL)"
+        " ELSE score_ppm IS NULL END",
+        name="score",
+    ),
+    CheckConstraint("(kind = 'reference') = (reference IS NOT NULL)", name="reference"),
     CheckConstraint("score_ppm BETWEEN 0 AND 1000000 AND seconds >= 0", name="range"),
 )
 Index("ix_feedback_job", feedback.c.job_id)
+Index("ix_feedback_reference", feedback.c.scorer, postgresql_where=text("kind = 'reference'"))
