@@ -192,6 +192,8 @@ class Drain:
         for turn in batch.turns:
             if turn.hand.job.lease in flushed.standing:
                 self._settled(turn)
+        for offer_id, count in Counter(noted.option.offer_id for noted, _ in flushed.noted).items():
+            self._stock.supplies[offer_id].noted(count)
         for noted, granted_nusd in flushed.noted:
             self._send(noted, granted_nusd)
         for one in flushed.too_dear:
@@ -217,7 +219,6 @@ class Drain:
             noted.hand.purse = noted.hand.purse.filled(granted_nusd)
         noted.hand.attempts += 1
         offer_id = noted.option.offer_id
-        self._stock.supplies[offer_id].out += 1
         self._desk.channel(offer_id).put(noted, self._desk.price(noted.option), self)
 
     def _drop(self, leases: set[Lease], why: str) -> None:

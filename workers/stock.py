@@ -186,7 +186,8 @@ class Stock:
         """The jobs whose calls are to be noted now: as many as their offers can soon take."""
         taken: list[tuple[InHand, Prompt]] = []
         for supply in list(self.supplies.values()):
-            supply.adapt(hurried=hurried)
+            if not hurried:
+                supply.shrink()
             for hand, prompt in supply.take():
                 if self._desk.why_not(hand.option) is None:
                     taken.append((hand, prompt))

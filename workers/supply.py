@@ -13,8 +13,9 @@ class Supply:
 
     Each call is noted in the database before it is made, so some must be noted ahead, or the
     offer waits for the database; but what was noted and not made when a worker dies has an
-    unknown outcome.  So *ahead* doubles whenever the offer had to wait, and shrinks when half
-    of it was not needed in the time between two flushes that nothing hurried.
+    unknown outcome.  So *ahead* doubles whenever the offer ran dry while the next calls were
+    being noted, and shrinks when half of it was not needed in the time between two flushes that
+    nothing hurried.
 
     Attributes:
         share: calls that may be under way.
@@ -46,20 +47,26 @@ class Supply:
 
     def wants_more(self) -> bool:
         """Whether noting more can no longer wait for other reasons to write."""
-        return bool(self.ready) and self.out <= self.share + self.ahead // 4
+        # Half is made while the other half is noted: so neither waits for the other.
+        return bool(self.ready) and self.out <= self.share + self.ahead // 2
 
     def wants_ready(self) -> int:
         """How many more documents are to be read, so that the next note need not wait."""
         return min(len(self.fresh), max(0, self.target - len(self.ready)))
 
-    def adapt(self, *, hurried: bool) -> None:
-        """Change *ahead* by how it went since the last flush; *hurried*: it came early."""
-        if self.ready and self.out < self.share:
-            self.ahead = min(2 * self.ahead, self.most)
-        elif not hurried and self.out - self.share > self.ahead // 2:
+    def shrink(self) -> None:
+        """Note fewer ahead from now on, if half of them was not needed."""
+        if self.out - self.share > self.ahead // 2:
             self.ahead = max(self._least, self.ahead * 3 // 4)
 
     def take(self) -> list[tuple[InHand, Prompt]]:
         """The jobs whose calls are to be noted now."""
         count = min(len(self.ready), max(0, self.target - self.out))
         return [self.ready.popleft() for _ in range(count)]
+
+    def noted(self, count: int) -> None:
+        """Add *count* calls that may go out now; more are noted ahead if these came too late."""
+        is_dry = self.out < self.share
+        if is_dry and (self.fresh or self.ready):
+            self.ahead = min(2 * self.ahead, self.most)
+        self.out += count
