@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.listing import Protocol
@@ -36,6 +36,7 @@ bodies = st.recursive(
 
 @pytest.mark.parametrize("protocol", [Protocol.OPENAI, Protocol.ANTHROPIC, Protocol.GEMINI])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@example(body={"details": True}, wrapped=True, status=400)
 @given(body=bodies, wrapped=st.booleans(), status=st.sampled_from([200, 400, 429, 500]))
 def test_no_answer_breaks_an_adapter(
     protocol: Protocol, body: Any, wrapped: bool, status: int

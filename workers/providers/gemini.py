@@ -115,7 +115,8 @@ def _complaint(body: dict[str, Any]) -> Complaint:
     said = body.get("error")
     if not isinstance(said, dict):
         return Complaint(message=str(said or ""))
-    details = [one for one in said.get("details") or [] if isinstance(one, dict)]
+    listed = said.get("details")
+    details = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     words = [said.get("status"), *(one.get("reason") for one in details)]
     return Complaint(
         words=frozenset(str(word) for word in words if word),
