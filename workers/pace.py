@@ -52,6 +52,8 @@ class Pacer:
         self._sleep = sleep
         self._requests = 0
         self._tokens = 0
+        self._low = 0
+        self._drops = 0
         self._filling: asyncio.Task[None] | None = None
 
     def try_pass(self, tokens: int, *, waiting: int) -> bool:
@@ -59,17 +61,22 @@ class Pacer:
 
         *waiting* is how many calls, this one included, will want to.
         """
-        if self._requests >= 1 and self._tokens >= tokens:
+        passes = self._requests >= 1 and self._tokens >= tokens
+        if passes:
             self._requests -= 1
             self._tokens -= tokens
-            return True
-        if self._filling is None:
+            waiting -= 1
+        # Asked for while some of the slice is left, or all would wait until the answer is here.
+        is_low = self._requests <= self._low and self._requests < waiting
+        if (is_low or not passes) and self._filling is None:
             self._filling = asyncio.create_task(self._fill(tokens, waiting))
-        return False
+        return passes
 
     def drop(self) -> None:
         """Forget what is left of the slice: the provider wants no more calls now."""
         self._requests = self._tokens = 0
+        # Nor what is being taken: its place on the line is before the one that he named.
+        self._drops += 1
 
     async def pass_one(self, tokens: int) -> None:
         """Wait until one more call with *tokens* may go out: a call that is tried again."""
@@ -77,12 +84,15 @@ class Pacer:
 
     async def _fill(self, tokens: int, waiting: int) -> None:
         more = slice_for(self._limit, waiting=waiting, tokens_each=tokens)
+        drops = self._drops
         try:
             wait_s = await self._take(more.requests, more.tokens)
             if wait_s > 0:
                 await self._sleep(wait_s)
-            # What is left of the slice before is not carried over: it is of the past.
-            self._requests, self._tokens = more.requests, more.tokens
+            if drops == self._drops:
+                # What is left of the slice before is not carried over: it is of the past.
+                self._requests, self._tokens = more.requests, more.tokens
+                self._low = more.requests // 2
         finally:
             self._filling = None
         self._then()

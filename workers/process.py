@@ -17,6 +17,7 @@ from scheduler.store.parcels import waiting
 from workers.desk import AccessTo, Desk, Place
 from workers.drain import Drain
 from workers.ids import new_ids
+from workers.loop import run
 from workers.providers.http import open_client
 
 LOG = structlog.get_logger()
@@ -113,7 +114,7 @@ def running(
 
     def thread() -> None:
         try:
-            asyncio.run(live())
+            run(live())
         except BaseException as error:
             failures.append(error)
             is_ready.set()

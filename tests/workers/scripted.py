@@ -10,6 +10,7 @@ import orjson
 from aiohttp import web
 
 from scheduler.domain.listing import Protocol, ProviderAccess
+from workers import loop
 from workers.calls import Answer, Call
 from workers.providers.http import open_client
 from workers.providers.registry import adapter_for
@@ -119,4 +120,4 @@ def ask(
             reached = ProviderAccess(name="acme", protocol=protocol, **(usual | access))
             return await adapter_for(reached, client).answer(call or a_call())
 
-    return asyncio.run(run())
+    return loop.run(run())

@@ -1,6 +1,5 @@
 """An offer that fails again and again is left alone, by all workers."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.workers.audit import assert_books_are_right, count, job_states
 from tests.workers.bench import desk_for, policy, work_off
 from tests.workers.planned import add_budget, listing, plan, wishes
 from tests.workers.stub import Reply, Stub, answer, error, serving
+from workers import loop
 from workers.breaking import Breakers, Run, share
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -123,7 +123,7 @@ def test_a_resting_offer_is_called_no_more_and_its_jobs_move_at_once(engine: Eng
                 await work_off(desk, "acme")
             return stub
 
-    stub = asyncio.run(scene())
+    stub = loop.run(scene())
 
     # Five failures in a row, and what was under way when they came.
     assert stub.models.count("small") <= 5 + 4
@@ -152,7 +152,7 @@ def test_what_one_worker_learned_keeps_the_next_from_calling(engine: Engine) -> 
                 await work_off(desk, "acme")
             return stub
 
-    stub = asyncio.run(scene())
+    stub = loop.run(scene())
 
     assert set(stub.models) == {"large"}
 
@@ -176,7 +176,7 @@ def test_an_offer_that_only_a_person_can_mend_rests_at_once(engine: Engine) -> N
                 await work_off(desk, "acme")
             return stub
 
-    stub = asyncio.run(scene())
+    stub = loop.run(scene())
 
     assert stub.models.count("small") == 1
     with engine.begin() as conn:

@@ -1,7 +1,5 @@
 """A commit of which nobody heard whether it was done."""
 
-import asyncio
-
 import psycopg
 import pytest
 from sqlalchemy import Engine
@@ -11,6 +9,7 @@ from tests.workers.audit import assert_books_are_right, count, job_states
 from tests.workers.bench import desk_for, work_off
 from tests.workers.planned import add_budget, listing, plan, wishes
 from tests.workers.stub import serving
+from workers import loop
 
 
 @pytest.mark.parametrize("is_done", [True, False])
@@ -45,7 +44,7 @@ def test_a_commit_that_nobody_confirmed_takes_effect_once(
                 await work_off(desk, "acme")
             return len(stub.keys)
 
-    calls = asyncio.run(scene())
+    calls = loop.run(scene())
     workers.dispose()
 
     assert commits > max(lost)

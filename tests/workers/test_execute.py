@@ -1,6 +1,5 @@
 """A parcel worked off against a provider on the wire, and settled in the ledger."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from tests.workers.audit import assert_books_are_right, count, job_states, total
 from tests.workers.bench import POLICY, desk_for, work_off
 from tests.workers.planned import Wish, add_budget, listing, plan, wishes
 from tests.workers.stub import Reply, Stub, answer, good, serving
+from workers import loop
 
 
 def do(
@@ -38,7 +38,7 @@ def do(
                 await work_off(desk, "acme-ai")
             return stub
 
-    return asyncio.run(scene())
+    return loop.run(scene())
 
 
 def test_every_job_of_every_parcel_gets_one_result(engine: Engine) -> None:

@@ -1,6 +1,5 @@
 """The in-house summarizer, and the ranking under it."""
 
-import asyncio
 import re
 from itertools import pairwise
 
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from scheduler.domain.job import Task
 from scheduler.domain.listing import Protocol, ProviderAccess
+from workers import loop
 from workers.calls import Answer, Call, CallRefused, Finish
 from workers.extracting import Effort, summary
 from workers.prompts import Prompt, render
@@ -40,7 +40,7 @@ def asked(prompt: Prompt, *, limit: int = 400) -> Answer:
             )
             return await adapter_for(access, client).answer(call)
 
-    return asyncio.run(run())
+    return loop.run(run())
 
 
 def test_a_summary_is_made_of_the_documents_own_sentences() -> None:

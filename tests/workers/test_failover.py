@@ -1,6 +1,5 @@
 """When a call brings no result: where its job goes, and what becomes of the money."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from tests.workers.audit import assert_books_are_right, count, job_states, total
 from tests.workers.bench import POLICY, desk_for, policy, work_off
 from tests.workers.planned import Wish, add_budget, listing, plan, wishes
 from tests.workers.stub import Reply, Stub, answer, error, good, serving
+from workers import loop
 
 Offers = Callable[[str], list[Listing]]
 
@@ -49,7 +49,7 @@ def do(
                 await work_off(desk, "first")
             return stub
 
-    return asyncio.run(scene())
+    return loop.run(scene())
 
 
 def only(model: str, then: Reply) -> Reply:

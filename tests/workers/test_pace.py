@@ -15,6 +15,7 @@ from tests.workers.audit import job_states
 from tests.workers.bench import desk_for, work_off
 from tests.workers.planned import add_budget, listing, plan, wishes
 from tests.workers.stub import Stub, answer, serving
+from workers import loop
 from workers.pace import Pacer, slice_for
 
 PER_SECOND = Limit(requests_per_minute=60, tokens_per_minute=6_000, burst_s=0)
@@ -101,8 +102,76 @@ def test_calls_wait_until_their_slice_begins() -> None:
             passed += 1
         return passed
 
-    assert asyncio.run(scene()) == 10
+    assert loop.run(scene()) == 10
     assert slept[:1] == [3.0]
+
+
+class Line:
+    """A pacer of ten calls a slice, and the shared line that it takes them from: free, or shut."""
+
+    def __init__(self) -> None:
+        self.takes: list[int] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.filled = asyncio.Event()
+        limit = Limit(requests_per_minute=1_200, tokens_per_minute=10**9)
+        self.pacer = Pacer(limit, take=self._take, then=self.filled.set)
+
+    async def _take(self, requests: int, tokens: int) -> float:  # noqa: ARG002 - a pacer's
+        self.takes.append(requests)
+        await self.open.wait()
+        return 0.0
+
+    async def fill(self, *, waiting: int) -> None:
+        """Wait until a first slice for *waiting* calls is here."""
+        assert not self.pacer.try_pass(1, waiting=waiting)
+        await self.filled.wait()
+        self.filled.clear()
+
+
+def test_more_is_asked_for_before_a_slice_is_used_up() -> None:
+    async def scene() -> None:
+        line = Line()
+        await line.fill(waiting=100)
+        line.open.clear()
+        for waiting in range(100, 94, -1):
+            assert line.pacer.try_pass(1, waiting=waiting)
+        await asyncio.sleep(0)
+        assert line.takes == [10, 10]
+        for waiting in range(94, 90, -1):
+            assert line.pacer.try_pass(1, waiting=waiting)
+        assert not line.pacer.try_pass(1, waiting=90)
+        line.open.set()
+        await line.filled.wait()
+        assert line.pacer.try_pass(1, waiting=90)
+
+    loop.run(scene())
+
+
+def test_no_more_is_asked_for_where_the_slice_is_enough() -> None:
+    async def scene() -> None:
+        line = Line()
+        await line.fill(waiting=4)
+        for waiting in range(4, 0, -1):
+            assert line.pacer.try_pass(1, waiting=waiting)
+        await asyncio.sleep(0)
+        assert line.takes == [4]
+
+    loop.run(scene())
+
+
+def test_a_slice_that_was_asked_for_before_the_provider_wanted_fewer_is_not_used() -> None:
+    async def scene() -> None:
+        line = Line()
+        line.open.clear()
+        assert not line.pacer.try_pass(1, waiting=100)
+        await asyncio.sleep(0)
+        line.pacer.drop()
+        line.open.set()
+        await line.filled.wait()
+        assert not line.pacer.try_pass(1, waiting=100)
+
+    loop.run(scene())
 
 
 def test_workers_together_keep_to_the_offers_limit(engine: Engine) -> None:
@@ -125,7 +194,7 @@ def test_workers_together_keep_to_the_offers_limit(engine: Engine) -> None:
             ):
                 await asyncio.gather(work_off(a, "acme"), work_off(b, "acme"))
 
-    asyncio.run(scene())
+    loop.run(scene())
 
     with engine.begin() as conn:
         assert job_states(conn) == {"done": 120}

@@ -1,6 +1,5 @@
 """Documents as workers read them: out of the database, or out of the file they came from."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from tests.workers.audit import assert_books_are_right, job_states
 from tests.workers.bench import desk_for, work_off
 from tests.workers.planned import TEXT, Wish, add_budget, listing, plan
 from tests.workers.stub import Stub, answer, serving
+from workers import loop
 
 
 def prompts_sent(engine: Engine, *jobs: Wish) -> list[str]:
@@ -32,7 +32,7 @@ def prompts_sent(engine: Engine, *jobs: Wish) -> list[str]:
             async with desk_for(engine, offers) as desk:
                 await work_off(desk, "acme")
 
-    asyncio.run(scene())
+    loop.run(scene())
     return sent
 
 

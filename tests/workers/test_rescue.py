@@ -12,6 +12,7 @@ from tests.workers.audit import assert_books_are_right, count, job_states, total
 from tests.workers.bench import desk_for, policy, work_off
 from tests.workers.planned import add_budget, listing, plan, wishes
 from tests.workers.stub import Stub, answer, serving
+from workers import loop
 
 
 async def when_told(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
@@ -68,7 +69,7 @@ def test_a_late_report_is_dropped_and_its_bill_is_posted(engine: Engine) -> None
                 await working
             return
 
-    asyncio.run(scene())
+    loop.run(scene())
 
     with engine.begin() as conn:
         assert job_states(conn) == {"done": 6}
@@ -95,7 +96,7 @@ def test_a_call_whose_worker_died_keeps_its_money_until_it_is_resolved(engine: E
             expire_leases(engine)
             rescue_all(engine)
 
-    asyncio.run(scene())
+    loop.run(scene())
 
     assert leases_of(engine) == [("ready", 1)]
     with engine.begin() as conn:
@@ -119,7 +120,7 @@ def test_a_lease_is_renewed_for_as_long_as_its_worker_lives(engine: Engine) -> N
                 stub.gate.set()
                 await working
 
-    asyncio.run(scene())
+    loop.run(scene())
 
     assert leases_of(engine) == [("done", 1)]
 
@@ -194,7 +195,7 @@ def test_what_was_tried_before_a_worker_died_is_not_tried_again(engine: Engine) 
                 await work_off(desk, "acme")
             return stub
 
-    stub = asyncio.run(scene())
+    stub = loop.run(scene())
 
     assert set(stub.models) == {"large"}
     with engine.begin() as conn:
@@ -217,7 +218,7 @@ def test_a_worker_that_is_told_to_stop_settles_and_gives_back_the_rest(engine: E
                 await working
             return stub
 
-    stub = asyncio.run(scene())
+    stub = loop.run(scene())
 
     assert leases_of(engine) == [("ready", 1)]
     with engine.begin() as conn:
@@ -240,7 +241,7 @@ def test_a_call_that_does_not_end_before_the_worker_must_is_unknown(engine: Engi
                 desk.stopping.set()
                 await working
 
-    asyncio.run(scene())
+    loop.run(scene())
 
     assert leases_of(engine) == [("ready", 1)]
     with engine.begin() as conn:

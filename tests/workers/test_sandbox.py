@@ -1,6 +1,5 @@
 """The sandbox: a provider with a bill and faults, called through the production adapter."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from aiohttp import web
 from scheduler.domain.job import Task
 from scheduler.domain.listing import Protocol, ProviderAccess
 from scheduler.domain.offer import Offer
+from workers import loop
 from workers.calls import (
     Adapter,
     Answer,
@@ -119,7 +119,7 @@ def run(sandbox: Sandbox, does: Callable[[Reached], Awaitable[T]]) -> T:
         async with serving(sandbox) as reached:
             return await does(reached)
 
-    return asyncio.run(within())
+    return loop.run(within())
 
 
 @pytest.fixture
@@ -404,7 +404,7 @@ def test_the_process_bills_by_the_catalog_and_outlives_nothing(tmp_path: Path) -
             return await OpenAiAdapter(access, client).answer(call("sandbox-medium"))
 
     with sandbox_process(bill=tmp_path / "bill.jsonl") as running:
-        answer = asyncio.run(does(running.url))
+        answer = loop.run(does(running.url))
 
     assert answer.usage is not None
     [row] = rows_of(Bill(running.bill))
