@@ -1,9 +1,11 @@
-"""What is asked of a provider, and what came back: an answer, or why there is none."""
+"""What is asked of a provider, and what came back: an answer, or why there is none.
+
+What is made for every call is a tuple: a frozen dataclass takes three times as long to make.
+"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from scheduler.domain.errors import Refused, Unavailable
 
@@ -24,8 +26,7 @@ class Billed(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """One question to a model.
 
     Attributes:
@@ -45,8 +46,7 @@ class Call:
     temperature: float | None = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens as billed: cached ones are among the input, thinking among the output."""
 
     input_tokens: int
@@ -54,8 +54,7 @@ class Usage:
     cached_input_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """What a provider answered; it is billed whatever it is worth.
 
     Attributes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from string import Template
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from scheduler.domain.job import CLIENT_TASKS, Task
 
@@ -32,8 +32,7 @@ _HEAD = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class Prompt(NamedTuple):
     """What is sent.
 
     Attributes:

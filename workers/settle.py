@@ -114,6 +114,8 @@ def usd(amount_nusd: int) -> str:
     >>> usd(270_000), usd(2_000_000_000)
     ('0.00027', '2')
     """
+    if not amount_nusd:
+        return "0"
     whole, fraction = divmod(amount_nusd, NUSD_PER_USD)
     return f"{whole}.{fraction:09d}".rstrip("0").rstrip(".")
 

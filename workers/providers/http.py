@@ -4,13 +4,13 @@ import io
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import orjson
+from aiohttp.payload import BytesPayload
 from yarl import URL
 
 from scheduler.domain.listing import ProviderAccess
@@ -43,8 +43,7 @@ def open_client(*, concurrency: int, proxy: str | None = None) -> aiohttp.Client
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(NamedTuple):
     """What came back, whatever its status.  `seconds` is from sending to the last byte."""
 
     status: int
@@ -83,7 +82,7 @@ class Wire:
             async with self._client.post(
                 self._url(address),
                 # aiohttp writes a large `bytes` in one go, with a warning; a file in pieces.
-                data=body if len(body) < _LARGE_BYTES else io.BytesIO(body),
+                data=BytesPayload(body) if len(body) < _LARGE_BYTES else io.BytesIO(body),
                 headers={**self._headers, **headers} if headers else self._headers,
                 timeout=self._timeout,
                 # A redirect would take the document to an address that nobody has allowed.
@@ -122,8 +121,10 @@ class Wire:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         pieces = []
         size = 0
+        content = response.content
         # In pieces, so that a compressed or endless body cannot fill the memory.
-        async for piece in response.content.iter_any():
+        while not content.at_eof():
+            piece = await content.readany()
             pieces.append(piece)
             size += len(piece)
             if size > ANSWER_BYTES_MAX:
@@ -133,6 +134,8 @@ class Wire:
                     reason=f"its answer is longer than {ANSWER_BYTES_MAX} bytes",
                     status=response.status,
                 )
+        if (error := content.exception()) is not None:
+            raise error
         return b"".join(pieces)
 
 
