@@ -3,8 +3,9 @@
     python benchmarks/dispatch.py [--jobs 20000] [--bytes 1000] [--rounds 3] [--litellm]
 
 A stub answers every call at once, in a process of its own.  Each round measures bare aiohttp (the
-same requests, and nothing else) and then a worker (parcels leased, every call noted before it is
-made, results, ledger, evidence and outbox written to a durable Postgres).  With `--litellm` its
+same requests, and nothing else) on the standard event loop, the same on a worker's loop, and then
+a worker (parcels leased, every call noted before it is made, results, ledger, evidence and outbox
+written to a durable Postgres).  `share_of_bare` is of the first.  With `--litellm` its
 Router makes the same requests from a virtual environment of its own, installed for it; without,
 it is not measured.  One JSON line; figures are the medians of the rounds.
 """
@@ -34,6 +35,7 @@ from scheduler.store.connect import open_engine
 from scheduler.store.migrate import upgrade
 from tests.workers.audit import assert_books_are_right
 from tests.workers.planned import add_budget, listing, plan, wishes
+from workers import loop
 from workers.desk import Place
 from workers.process import running
 
@@ -159,6 +161,10 @@ async def bare(url: str, *, jobs: int, size: int) -> Rate:
         return clock.rate(jobs)
 
 
+async def loop_name() -> str:
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+
 def planned(engine: Engine, offers: list[Listing], *, jobs: int, size: int, start: int) -> None:
     with engine.begin() as conn:
         plan(conn, wishes(jobs, text="word " * (size // 5), start=start), listings=offers)
@@ -205,7 +211,7 @@ def main() -> None:
     parser.add_argument("--litellm", action="store_true")
     said = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))
-    bares, workers = [], []
+    bares, on_our_loop, workers = [], [], []
     with tempfile.TemporaryDirectory() as home, embedded.start(Path(home)) as server, stub() as url:
         upgrade(server.url)
         engine = open_engine(server.url)
@@ -215,6 +221,7 @@ def main() -> None:
         for number in range(said.rounds):
             planned(engine, offers, jobs=said.jobs, size=said.bytes, start=number * said.jobs)
             bares.append(asyncio.run(bare(url, jobs=said.jobs, size=said.bytes)))
+            on_our_loop.append(loop.run(bare(url, jobs=said.jobs, size=said.bytes)))
             workers.append(worker(engine, offers, jobs=said.jobs))
         with engine.begin() as conn:
             done = conn.execute(text("SELECT count(*) FROM result")).scalar_one()
@@ -225,6 +232,7 @@ def main() -> None:
         if said.litellm:
             other = litellm(url, jobs=min(said.jobs, 1_000), size=said.bytes)
     bare_per_s = statistics.median(one.per_s for one in bares)
+    our_loop_per_s = statistics.median(one.per_s for one in on_our_loop)
     worker_per_s = statistics.median(one.per_s for one in workers)
     figures = {
         "benchmark": "dispatch",
@@ -232,13 +240,16 @@ def main() -> None:
         "document_bytes": said.bytes,
         "concurrency": CONCURRENCY,
         "bare_aiohttp_per_s": round(bare_per_s),
+        "bare_on_workers_loop_per_s": round(our_loop_per_s),
+        "workers_loop": loop.run(loop_name()),
         "worker_per_s": round(worker_per_s),
         "share_of_bare": round(worker_per_s / bare_per_s, 3),
+        "share_of_bare_on_workers_loop": round(worker_per_s / our_loop_per_s, 3),
         "bare_cpu_us": round(statistics.median(one.cpu_us for one in bares)),
         "worker_cpu_us": round(statistics.median(one.cpu_us for one in workers)),
         "rounds": [
-            [round(one.per_s), round(other.per_s)]
-            for one, other in zip(bares, workers, strict=True)
+            [round(one.per_s) for one in measured]
+            for measured in zip(bares, on_our_loop, workers, strict=True)
         ],
     }
     if "litellm_per_s" in other:
