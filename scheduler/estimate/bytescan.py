@@ -36,6 +36,7 @@ SCANNED: Final = 20
 LINES, TABLE_MARKS, SENTENCES, QUESTIONS, QUOTES, DISTINCT, LONG_LINES = range(7)
 SHAPES: Final = 7 + len(LANGUAGES)
 
+_SIGNS: Final = (-1.0, 1.0)
 _SEEN_SLOTS: Final = 8192
 _STOP_SLOTS: Final = 1024
 
@@ -112,13 +113,11 @@ def _add(hashed, weight, projected, seen, counts, stamp):  # type: ignore[no-unt
         counts[slot] = 1
     share = weight / counts[slot]
     bits = _mixed(mixed + np.uint64(0x9E3779B97F4A7C15))
-    width = np.uint64(projected.shape[0])
     for _ in range(4):
-        place = (bits & np.uint64(0xFFF)) % width
-        if bits & np.uint64(0x1000):
-            projected[place] += share
-        else:
-            projected[place] -= share
+        # A mask and a product: a division takes five times as long, and half of all branches on
+        # a random bit are guessed wrong.
+        place = bits & np.uint64(PROJECTED - 1)
+        projected[place] += share * _SIGNS[(bits >> np.uint64(12)) & np.uint64(1)]
         bits >>= np.uint64(13)
     return counts[slot] == 1
 

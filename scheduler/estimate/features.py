@@ -101,6 +101,11 @@ def document_features(texts: Sequence[str]) -> NDArray[np.float32]:
     `PROJECTED` numbers by a sparse random projection with four signs per n-gram
     (Kane & Nelson 2014), scaled to length one; the `STRUCTURAL` figures follow.
     """
+    return described(texts)[0]
+
+
+def described(texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """What `document_features` and `script_bytes` say of *texts*, with the bytes counted once."""
     joined, starts = _joined(texts)
     projected = np.zeros((len(texts), PROJECTED), np.float32)
     shapes = np.zeros((len(texts), SHAPES), np.float32)
@@ -109,7 +114,7 @@ def document_features(texts: Sequence[str]) -> NDArray[np.float32]:
     scan_ngrams(joined, starts, ASCII_CLASS, STOP_HASHES, STOP_LANGUAGES, projected, shapes)
     length = np.sqrt(np.einsum("ij,ij->i", projected, projected))
     projected /= np.maximum(length, 1e-9)[:, None]
-    return np.hstack([projected, _structural(scanned.astype(np.float32), shapes)])
+    return np.hstack([projected, _structural(scanned.astype(np.float32), shapes)]), scanned
 
 
 def _structural(scanned: NDArray[np.float32], shapes: NDArray[np.float32]) -> NDArray[np.float32]:

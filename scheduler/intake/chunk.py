@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from scheduler.domain.errors import Refused
 from scheduler.domain.policy import IntakePolicy
 from scheduler.estimate.bytescan import WORDS
-from scheduler.estimate.features import document_features, script_bytes
+from scheduler.estimate.features import described
 from scheduler.intake.files import Roots
 from scheduler.intake.reasons import reason_of
 from scheduler.intake.sensitive import found_classes
@@ -158,7 +159,7 @@ class Reader:
             message.deadline and message.deadline.timestamp(),
             min_quality_ppm,
             message.max_cost_usd,
-            sorted(message.residency) if message.residency else None,
+            tuple(sorted(message.residency)) if message.residency else None,
             message.data_class,
             message.when,
         )
@@ -171,7 +172,7 @@ class Reader:
             message.scope or policy.default_scope,
             message.job_id,
             # What was said, not what the policy made of it: that may change, the job does not.
-            hashlib.sha256(_spelt(asked).encode() + document).digest(),
+            hashlib.sha256(_asked_bytes(asked) + document).digest(),
             document,
             message.task,
             params,
@@ -188,15 +189,24 @@ class Reader:
         )
 
 
+@lru_cache(maxsize=1_024)
+def _asked_bytes(asked: tuple[Any, ...]) -> bytes:
+    """What is digested of a job beside its document; most jobs ask for what others asked for.
+
+    Each place holds values of one type alone, so that no two that are equal are spelt otherwise.
+    """
+    return _spelt(asked).encode()
+
+
 def _documents(texts: dict[bytes, tuple[str, str | None]]) -> dict[bytes, Document]:
     """All that is computed from the *texts* (by digest), in columns."""
     plain = [text for text, _ in texts.values()]
     if not plain:
         return {}
-    features, stats = document_features(plain).astype("<f2"), script_bytes(plain).astype("<i4")
+    features, stats = described(plain)
     classes = found_classes(plain, stats)
     words = stats[:, WORDS].tolist()
-    feature_bytes, stat_bytes = _rows(features), _rows(stats)
+    feature_bytes, stat_bytes = _rows(features.astype("<f2")), _rows(stats.astype("<i4"))
     return {
         digest: Document(
             digest,

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.types import Integer
 
+from scheduler.store.bulk import numbers, texts
 from scheduler.store.staging import copy_binary
 
 TRIES = 10
@@ -54,11 +53,9 @@ COLUMNS = {
 
 _KNOWN = text("""
     SELECT asked.tenant_id, asked.digest, document.id, document.path
-    FROM unnest(:tenants, :digests) AS asked (tenant_id, digest)
+    FROM unnest(CAST(:tenants AS int[]), CAST(:digests AS bytea[])) AS asked (tenant_id, digest)
     JOIN document USING (tenant_id, digest)
-""").bindparams(
-    bindparam("tenants", type_=ARRAY(Integer)), bindparam("digests", type_=ARRAY(BYTEA))
-)
+""")
 _IDS = text("""
     SELECT nextval(pg_get_serial_sequence('document', 'id')) FROM generate_series(1, :count)
 """)
@@ -93,8 +90,8 @@ def add_documents(conn: Connection, documents: Mapping[Key, Document]) -> dict[K
 
 def _known(conn: Connection, documents: Mapping[Key, Document]) -> dict[Key, int]:
     asked = {
-        "tenants": [tenant for tenant, _ in documents],
-        "digests": [digest for _, digest in documents],
+        "tenants": numbers(tenant for tenant, _ in documents),
+        "digests": texts(f"\\x{digest.hex()}" for _, digest in documents),
     }
     ids, moved = {}, []
     for tenant, digest, document_id, path in conn.execute(_KNOWN, asked):
