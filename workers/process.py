@@ -1,7 +1,6 @@
 """One worker process: an event loop in a thread, and a drain for each provider that has work."""
 
 import asyncio
-import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from scheduler.domain.policy import WorkPolicy
+from scheduler.garbage import collect_rarely
 from scheduler.store.calling import provider_id
 from scheduler.store.parcels import waiting
 from workers.desk import AccessTo, Desk, Place
@@ -21,12 +21,6 @@ from workers.loop import run
 from workers.providers.http import open_client
 
 LOG = structlog.get_logger()
-
-GARBAGE = (20_000, 20, 20)
-"""Objects made between collections: jobs in hand are many, live long, and hold no cycles.
-
-With Python's own figures a tenth of a worker's time goes into looking at them.
-"""
 
 SWITCH_S = 0.0005
 """How long the event loop may keep a thread waiting that has an answer of Postgres to read.
@@ -121,8 +115,7 @@ def running(
             raise
 
     overs: list[asyncio.Event] = []
-    gc.freeze()
-    gc.set_threshold(*GARBAGE)
+    collect_rarely()
     sys.setswitchinterval(SWITCH_S)
     runner = threading.Thread(target=thread, name="loop")
     runner.start()

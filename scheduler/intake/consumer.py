@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import PositionMoved
 from scheduler.domain.policy import IntakePolicy
+from scheduler.garbage import collect_rarely
 from scheduler.intake.batch import Batch, Handler, Slice, read_part
 from scheduler.intake.jobs import QueueGauge
 from scheduler.intake.partitions import Listener, Partitions
@@ -97,6 +98,7 @@ def run(
     """
     for handler in intake.handlers.values():
         handler.warm_up()
+    collect_rarely()
     tries = 0
     while not stop.is_set():
         began = clock()

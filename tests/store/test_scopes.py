@@ -5,6 +5,7 @@ from threading import Barrier
 
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError
 
 from scheduler.store.scopes import BadScope, Scope, ensure_scope, list_scopes
 
@@ -86,3 +87,25 @@ def test_two_that_make_the_same_scope_at_once_get_the_same(engine: Engine) -> No
         made = [pool.submit(make) for _ in range(4)]
 
     assert len({future.result() for future in made}) == 1
+
+
+def test_a_job_cannot_be_given_to_another_tenants_project(conn: Connection) -> None:
+    ours, theirs = ensure_scope(conn, "ours/a/b"), ensure_scope(conn, "theirs/a/b")
+    values = {"tenant": ours.tenant_id, "project": theirs.id, "digest": bytes(32)}
+    document_id = conn.execute(
+        text(
+            "INSERT INTO document (tenant_id, digest, bytes, words, body, features, token_stats)"
+            " VALUES (:tenant, :digest, 1, 1, 'a', '', '') RETURNING id"
+        ),
+        values,
+    ).scalar_one()
+
+    with pytest.raises(IntegrityError, match="fk_job_project_id"):
+        conn.execute(
+            text(
+                "INSERT INTO job (tenant_id, project_id, key, digest, document_id, task,"
+                " data_class, source) VALUES (:tenant, :project, 'k', :digest, :document,"
+                " 'summarize', 'public', 'test')"
+            ),
+            values | {"document": document_id},
+        )

@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     Date,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -37,7 +38,8 @@ from scheduler.store.tables.base import (
 
 class _DocumentColumns(TypedColumns):
     id = Column(BigInteger, Identity(always=True), primary_key=True)
-    tenant_id: Named[int] = Column(ForeignKey("scope.id"))
+    # No foreign key: a document comes with a job of the same tenant, and that one has it.
+    tenant_id: Named[int]
     # SHA-256 of the UTF-8 text.
     digest = Column(Bytes, nullable=False)
     bytes: Named[int]
@@ -64,8 +66,8 @@ document = Table(
 
 class _JobColumns(TypedColumns):
     id = Column(BigInteger, Identity(always=True), primary_key=True)
-    tenant_id: Named[int] = Column(ForeignKey("scope.id"))
-    project_id: Named[int] = Column(ForeignKey("scope.id"))
+    tenant_id: Named[int]
+    project_id: Named[int]
     # The client's job id, unique for the tenant.
     key = Column(Text, nullable=False)
     # SHA-256 of what was asked: the same key with another digest is refused.
@@ -110,6 +112,7 @@ job = Table(
     metadata,
     _JobColumns,
     UniqueConstraint("tenant_id", "key"),
+    ForeignKeyConstraint(["project_id", "tenant_id"], ["scope.id", "scope.tenant_id"]),
     CheckConstraint(one_of("task", Task), name="task"),
     CheckConstraint(one_of("data_class", DataClass), name="data_class"),
     CheckConstraint(one_of("run_when", When), name="run_when"),
@@ -149,13 +152,14 @@ Index(
 
 class _ResultColumns(TypedColumns):
     job_id = Column(BigInteger, ForeignKey("job.id"), primary_key=True, autoincrement=False)
-    tenant_id: Named[int] = Column(ForeignKey("scope.id"))
+    # The job's; no foreign key of its own, and none to an offer: those are never deleted.
+    tenant_id: Named[int]
     status = Column(Text, nullable=False)
     # What the task's contract promises: a text, or an object.
     output: Named[object] = Column(Json, nullable=True)
     reason: Named[str | None] = Column(Text)
     attempt_id: Named[UUID | None] = Column(Uuid)
-    offer_id: Named[int | None] = Column(ForeignKey("offer.id"))
+    offer_id: Named[int | None]
     reduction: Named[str | None] = Column(Text)
     # All that was spent on the job up to here, waste included.
     cost_nusd = Column(BigInteger, nullable=False)

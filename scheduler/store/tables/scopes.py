@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypedColumns,
+    UniqueConstraint,
 )
 
 from scheduler.store.tables.base import metadata, one_of
@@ -33,6 +34,8 @@ scope = Table(
     "scope",
     metadata,
     _ScopeColumns,
+    # What a job's key refers to: its project is its tenant's.
+    UniqueConstraint("id", "tenant_id"),
     CheckConstraint(one_of("kind", KINDS), name="kind"),
     CheckConstraint("(kind = 'organisation') = (parent_id IS NULL)", name="parent"),
     CheckConstraint("(kind = 'organisation') = (tenant_id = id)", name="tenant"),
