@@ -66,15 +66,19 @@ def overruling(source: Path, target: Path) -> None:
 
 
 def usd(model: str, input_tokens: int, output_tokens: int) -> float | None:
-    """What the call costs by genai-prices; None where it has no price for *model*."""
+    """What the call costs by genai-prices; None where it has no price for *model*.
+
+    A price of nothing, as some providers' trials have, is none that a night's work could have.
+    """
     provider, _, name = model.partition("/")
     usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
     for asked in (name, name.lower(), model.lower()):
         for of in (provider, None):
             try:
-                return float(genai_prices.calc_price(usage, asked, provider_id=of).total_price)
+                found = float(genai_prices.calc_price(usage, asked, provider_id=of).total_price)
             except LookupError:
                 continue
+            return found or None
     return None
 
 
