@@ -1,6 +1,6 @@
 """`apportion results`: what came of the jobs, as JSON lines."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -9,12 +9,25 @@ import click
 
 from scheduler.cli.context import open_service
 from scheduler.cli.printing import json_line
+from scheduler.domain.errors import Refused
 from scheduler.domain.money import usd_from_nusd
 from scheduler.settings import read_settings
 from scheduler.store.connect import snapshot
 from scheduler.store.results_read import ResultLine, Wanted, results
 
 DAYS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+
+
+class NoResult(Refused):
+    """Jobs that were asked for by their ids have no result."""
+
+    def __init__(self, job_ids: Sequence[str]) -> None:
+        said = ", ".join(job_ids[:5]) + (", ..." if len(job_ids) > 5 else "")
+        super().__init__(
+            f"no result of {said}: the id is not known, the job is not finished (see `apportion"
+            " status`), or it does not match the other options"
+        )
+        self.job_ids = tuple(job_ids)
 
 
 @click.command()
@@ -41,8 +54,10 @@ def command(
 
     JOB_IDS are the clients' own; without any, all jobs' results are printed.  `cost_usd` is
     all that was spent on the job, failed calls included; `quality_predicted` is what its plan
-    counted on.  The fields are those of the events on documents.results.
+    counted on.  The fields are those of the events on documents.results.  Exit status 1 says
+    that one of the JOB_IDS has no result.
     """
+    missing = set(job_ids)
     wanted = Wanted(
         scope=scope,
         since=since and since.replace(tzinfo=UTC),
@@ -50,13 +65,15 @@ def command(
         job_keys=job_ids,
     )
     with open_service(read_settings()) as service, snapshot(service.engine) as conn:
-        lines = (json_line(shown(line)) for line in results(conn, wanted))
+        lines = (json_line(shown(line)) for line in _noted(results(conn, wanted), missing))
         if out is None:
             _print(lines)
         else:
             with out.open("w", encoding="utf-8") as file:
                 count = _write(lines, file)
             click.echo(f"{count:,} results written to {out}", err=True)
+    if missing:
+        raise NoResult(sorted(missing))
 
 
 def shown(line: ResultLine) -> dict[str, Any]:
@@ -79,6 +96,13 @@ def shown(line: ResultLine) -> dict[str, Any]:
         "tags": line.tags,
         "finished_at": line.at,
     }
+
+
+def _noted(lines: Iterable[ResultLine], missing: set[str]) -> Iterator[ResultLine]:
+    """*lines*, with those that come struck off what is *missing*."""
+    for line in lines:
+        missing.discard(line.job_key)
+        yield line
 
 
 def _print(lines: Iterator[str]) -> None:

@@ -44,7 +44,6 @@ def test_every_result_is_one_line(run: Run, day_url: str) -> None:
     [
         ([], ["a", "b"]),
         (["b"], ["b"]),
-        (["b", "nobody"], ["b"]),
         (["--status", "done"], ["a"]),
         (["--scope", "default"], ["a", "b"]),
         (["--scope", "default/default"], ["a", "b"]),
@@ -75,3 +74,11 @@ def test_results_go_to_a_file_and_are_counted(run: Run, day_url: str, tmp_path: 
     assert told.stdout == ""
     assert "2 results" in told.stderr
     assert [line["job_id"] for line in lines(out.read_text("utf-8"))] == ["a", "b"]
+
+
+def test_ids_without_a_result_are_named(run: Run, day_url: str) -> None:
+    found = run("results", "b", "nobody", database=day_url)
+
+    assert found.exit_code == 1
+    assert [line["job_id"] for line in lines(found.stdout)] == ["b"]
+    assert "no result of nobody: the id is not known" in str(found.exception)
