@@ -1,6 +1,7 @@
 """The rules of the house that no other tool checks."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,14 @@ def test_a_command_teaches(name: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_is_in_the_pages(name: str) -> None:
     assert f"apportion {name}" in pages()
+
+
+def test_a_test_that_the_pages_name_is_there() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", pages())
+
+    assert len(named) >= 10
+    missing = [name for file, name in named if f"def {name}(" not in (REPO / file).read_text()]
+    assert missing == []
 
 
 @pytest.mark.parametrize("file", INITS, ids=lambda file: str(file.relative_to(REPO)))
