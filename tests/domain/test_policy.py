@@ -17,17 +17,20 @@ def altered(value: object) -> object:
             return not value
         case int() | float():
             return value + 1
-        case str() if value.isdigit():
+        case str() if value.replace(".", "").isdigit():
             return value + "1"
         case str():
             return value + "x"
         case tuple():
-            return (*value, "x")
+            return value[:-1]
         case Mapping():
             return {**value, "x": 1.0}
         case _:
             raise TypeError(value)
 
+
+SPECIAL = {("judge", "scope"): "team/project"}
+"""Figures that must be of a shape."""
 
 FIGURES = [
     (group.name, figure.name)
@@ -40,7 +43,8 @@ FIGURES = [
 @pytest.mark.parametrize(("group", "figure"), FIGURES)
 def test_every_figure_is_under_the_digest(group: str, figure: str) -> None:
     usual = getattr(Policy(), group)
-    other = dataclasses.replace(usual, **{figure: altered(getattr(usual, figure))})
+    value = SPECIAL.get((group, figure)) or altered(getattr(usual, figure))
+    other = dataclasses.replace(usual, **{figure: value})
 
     assert dataclasses.replace(Policy(), **{group: other}).digest() != Policy().digest()
 
