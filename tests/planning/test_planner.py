@@ -133,7 +133,7 @@ def test_a_job_for_which_there_is_no_money_waits_and_knows_why(engine: Engine) -
         assert rows(conn, "SELECT * FROM ledger") == []
     assert job.state == "queued"
     assert job.deferral_reason == (
-        "no budget left in acme for November 2026: the cheapest option needs $0.005538,"
+        "no budget left in acme for November 2026: the cheapest option needs $0.005382,"
         " $0.001 is free"
     )
     assert decision.deferral_reason == job.deferral_reason
