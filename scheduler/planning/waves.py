@@ -33,13 +33,15 @@ def in_waves(
 ) -> tuple[Case, Result]:
     """*case* and its plan with the later jobs held back, or unchanged where that is no help.
 
-    It is none where money does not hold the *plain* plan back, and where few jobs are left.
-    Jobs whose deadline comes within *horizon_s* are not held back.
+    It is none where money does not hold the *plain* plan back, where few jobs are left, and
+    where all are due soon.  Jobs whose deadline comes within *horizon_s* are not held back.
     """
     servable: NDArray[np.bool_] = np.any(case.allowed.eligible, axis=1)
     if servable.sum() < policy.wave_jobs_min or not _is_short_of_money(case, plain):
         return case, plain
     held = _later(case, servable, policy=policy, horizon_s=horizon_s)
+    if not held.any():
+        return case, plain
     reserved = np.where(held[:, None], 0, case.estimates.reserved_nusd)
     problem = replace(
         case.problem,
