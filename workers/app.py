@@ -4,12 +4,15 @@ import logging
 import warnings
 from collections.abc import Sequence
 
+import structlog
 from celery import Celery, signals
 from celery.apps.worker import Worker
 from celery.exceptions import SecurityWarning
 
 from workers.bell import broker_url
 from workers.process import Running
+
+LOG = structlog.get_logger()
 
 TASK = "apportion.work"
 
@@ -57,10 +60,14 @@ def serve(app: Celery, running: Running, *, name: str, providers: Sequence[str])
         """Connected, it keeps Celery from setting up logs of its own; a bell is no news."""
         logging.getLogger("celery").setLevel(logging.WARNING)
 
+    def ready(**_: object) -> None:
+        LOG.info("ready for work", worker=name, providers=list(providers))
+
     def stop(**_: object) -> None:
         running.stop()
 
     signals.setup_logging.connect(keep_logs)
+    signals.worker_ready.connect(ready)
     signals.worker_shutting_down.connect(stop)
     # It warns root of pickled messages; only JSON is taken here.
     warnings.simplefilter("ignore", SecurityWarning)

@@ -194,8 +194,10 @@ def test_a_worker_waits_for_a_database_that_is_away(place: Scene, start: Start) 
 
 
 def test_several_processes_share_the_work_and_end_together(place: Scene, start: Start) -> None:
-    planned(place, 600, "sandbox/small", parcel_jobs=30)
+    planned(place, 1200, "sandbox/small", parcel_jobs=30)
     workers = start("worker", "--processes", "2", env=place.environ(concurrency=8))
+    # One that is up long before the other would do all the work, and rightly so.
+    workers.wait_for(lambda: workers.output.count("ready for work") == 2, what="both to be up")
 
     def rung_and_over() -> bool:
         place.ring()
