@@ -1,4 +1,4 @@
-"""The `apportion` command: every command's name, and where it is."""
+"""The `apportion` command: the name of every command, and what it does."""
 
 import sys
 from importlib import import_module
@@ -9,39 +9,43 @@ from scheduler.cli.supervise import end_with_supervisor
 from scheduler.domain.errors import SchedulerError
 
 COMMANDS = {
-    "advise": "scheduler.cli.advise",
-    "assign": "scheduler.cli.assign",
-    "attempts": "scheduler.cli.attempts",
-    "audit": "scheduler.cli.audit",
-    "backtest": "scheduler.cli.backtest",
-    "budget": "scheduler.cli.budget",
-    "demo": "scheduler.cli.demo",
-    "doctor": "scheduler.cli.doctor",
-    "feedback": "scheduler.cli.feedback",
-    "intake": "scheduler.cli.intake",
-    "judge": "scheduler.cli.judge",
-    "learn": "scheduler.cli.learn",
-    "migrate": "scheduler.cli.migrate",
-    "offers": "scheduler.cli.offers",
-    "plan": "scheduler.cli.plan",
-    "report": "scheduler.cli.report",
-    "results": "scheduler.cli.results",
-    "run": "scheduler.cli.run",
-    "sandbox": "scheduler.cli.sandbox",
-    "schema": "scheduler.cli.schema",
-    "serve": "scheduler.cli.serve",
-    "status": "scheduler.cli.status",
-    "submit": "scheduler.cli.submit",
-    "worker": "scheduler.cli.worker",
+    "demo": "Summarize real documents with made-up models, money and failures.",
+    "run": "Do one task on documents, within a budget, and end.",
+    "submit": "Put jobs into the queue.",
+    "plan": "Plan the queue: which offer gets which job.",
+    "results": "Print results, one JSON object a line.",
+    "feedback": "Take in what people thought of results.",
+    "status": "Show the queue, the work under way, and today's budgets.",
+    "offers": "List the catalog's offers, their prices, and how to turn them on.",
+    "budget": "Set budgets, and list them.",
+    "report": "Report on money, from the ledger.",
+    "attempts": "List calls of unknown outcome, and resolve them.",
+    "audit": "Verify the audit trail, and sign checkpoints of it.",
+    "learn": "Learn from feedback and reported usage; use what proves better.",
+    "judge": "Queue judgings for a share of the finished jobs.",
+    "backtest": "See what planning would have brought on your own outcomes.",
+    "advise": "Say which figure moves the return most.",
+    "assign": "Choose an option for every item of a CSV of estimates.",
+    "serve": "Run the service: intake, planner, relay and rescue.",
+    "worker": "Do what is planned: call providers, settle what they bill.",
+    "intake": "Take jobs and feedback in from Kafka, and nothing else.",
+    "sandbox": "Serve made-up models that speak OpenAI's protocol.",
+    "doctor": "Check all that the service needs, and say what to do.",
+    "migrate": "Bring the database to this version's tables.",
+    "schema": "Print the schema of a message.",
 }
-"""Each command's module, which has the click command as `command`."""
+"""What each command does, in one line; `scheduler.cli.NAME` has it as `command`.
+
+In the order in which they are met.  The lines are here because importing every command for the
+sake of `apportion --help` takes two seconds.
+"""
 
 
 class Commands(click.Group):
     """Imports a command when it is asked for: some take a second, and most need no solver."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
-        return sorted(COMMANDS)
+        return list(COMMANDS)
 
     def get_command(
         self,
@@ -50,9 +54,17 @@ class Commands(click.Group):
     ) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = import_module(COMMANDS[cmd_name]).command
+        command = import_module(f"scheduler.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click passes it
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
