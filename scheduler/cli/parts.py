@@ -1,4 +1,8 @@
-"""The service's parts, each a loop that runs until it is told to stop."""
+"""The service's parts, each a loop that runs until it is told to stop.
+
+A part imports what it runs when it runs: four processes that each import the solver, Kafka and
+Celery take seconds longer to start.
+"""
 
 import os
 import threading
@@ -6,16 +10,11 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import structlog
-from celery import Celery
 
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog
 from scheduler.cli.context import Service
-from scheduler.cli.intaking import intake_of
 from scheduler.domain.listing import Listing
-from scheduler.intake import consumer
-from scheduler.planning import bells, loop, publish, rescue
-from scheduler.planning.publish import Publishing
 from scheduler.settings import Settings
 from scheduler.store.migrate import ensure_partitions
 from scheduler.store.offers import sync_catalog
@@ -41,10 +40,15 @@ def sync_offers(service: Service, settings: Settings) -> None:
 
 
 def _intake(service: Service, settings: Settings, stop: threading.Event) -> None:
+    from scheduler.cli.intaking import intake_of
+    from scheduler.intake import consumer
+
     consumer.run(service.engine, intake_of(settings), stop=stop, log=LOG)
 
 
 def _planner(service: Service, settings: Settings, stop: threading.Event) -> None:
+    from scheduler.planning import loop
+
     loop.run(
         service.engine,
         policy=settings.policies,
@@ -60,19 +64,27 @@ def _catalog(service: Service, settings: Settings, stop: threading.Event) -> Non
 
 
 def _bells(service: Service, settings: Settings, stop: threading.Event) -> None:
+    from celery import Celery
+
+    from scheduler.planning import bells
+
     app = Celery("apportion", broker=service.broker_url, set_as_current=False)
     bells.run(service.engine, app, policy=settings.policies.plan, stop=stop)
 
 
 def _publisher(service: Service, settings: Settings, stop: threading.Event) -> None:
+    from scheduler.planning import publish
+
     if settings.kafka_bootstrap is None:
         publish.discard(service.engine, stop=stop)
     else:
-        publishing = Publishing(kafka=settings.kafka, name=settings.kafka_group)
+        publishing = publish.Publishing(kafka=settings.kafka, name=settings.kafka_group)
         publish.run(service.engine, publishing, stop=stop, log=LOG)
 
 
 def _rescue(service: Service, settings: Settings, stop: threading.Event) -> None:
+    from scheduler.planning import rescue
+
     rescue.run(service.engine, policy=settings.policies, stop=stop)
 
 
