@@ -9,9 +9,10 @@ COPY workers workers
 RUN /opt/apportion/bin/pip install --no-cache-dir .
 
 FROM python:3.13-slim
-RUN useradd --create-home --uid 10001 apportion
+RUN useradd --create-home --uid 10001 apportion && install -d -o apportion /var/lib/apportion
 COPY --from=build /opt/apportion /opt/apportion
-ENV PATH=/opt/apportion/bin:$PATH PYTHONUNBUFFERED=1 NUMBA_CACHE_DIR=/tmp/numba
+ENV PATH=/opt/apportion/bin:$PATH PYTHONUNBUFFERED=1 \
+    APPORTION_HOME=/var/lib/apportion NUMBA_CACHE_DIR=/tmp/numba
 USER apportion
 WORKDIR /home/apportion
 ENTRYPOINT ["apportion"]

@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from scheduler.cli.main import COMMANDS
+from scheduler.cli.supervise import END_S
+from scheduler.domain.policy import WorkPolicy
 from scheduler.settings import Settings
 
 REPO = Path(__file__).parents[1]
@@ -32,6 +34,31 @@ def test_a_process_runs_a_command_that_there_is(name: str) -> None:
     check = OURS[name]["healthcheck"].get("test", [])
     assert OURS[name]["command"][0] in COMMANDS
     assert not check or (check[1] == "apportion" and check[2] in COMMANDS)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_process_has_the_time_that_it_takes_to_end(name: str) -> None:
+    grace_s = int(OURS[name]["stop_grace_period"].removesuffix("s"))
+    assert grace_s > max(END_S, WorkPolicy().stop_s)
+
+
+def test_the_image_is_built_once() -> None:
+    # Builds of one image side by side can fail, each finding the other's there.
+    [builder] = [name for name, service in OURS.items() if "build" in service]
+    assert all(builder in OURS[name]["depends_on"] for name in set(OURS) - {builder})
+
+
+def test_what_the_service_keeps_outlives_its_containers() -> None:
+    [home] = re.findall(r"APPORTION_HOME=(\S+)", DOCKERFILE)
+    # A new volume takes its owner from the image.
+    assert f"install -d -o apportion {home}" in DOCKERFILE
+    for service in OURS.values():
+        assert f"home:{home}" in service["volumes"]
+
+
+def test_a_database_that_is_still_being_made_is_not_taken_for_ready() -> None:
+    # While the image makes it, a temporary server answers on the socket, and on no port.
+    assert "--host=127.0.0.1" in SERVICES["postgres"]["healthcheck"]["test"]
 
 
 @pytest.mark.parametrize("name", OURS)

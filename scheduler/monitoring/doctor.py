@@ -131,7 +131,8 @@ def _kafka_version(admin: KafkaAdminClient, where: str) -> Check:
         if not broker.get("is_fenced")
     ]
     text = ", ".join(".".join(map(str, version)) for version in sorted(set(versions)))
-    found = f"{where}: {len(versions)} brokers of version {text}"
+    brokers = f"{len(versions)} broker{'s' if len(versions) != 1 else ''}"
+    found = f"{where}: {brokers} of version {text}"
     if min(versions, default=()) < KAFKA_OLDEST:
         oldest = ".".join(map(str, KAFKA_OLDEST))
         return fault("kafka", found, f"start brokers of version {oldest} or newer")
