@@ -1,13 +1,21 @@
 """`apportion learn`: learns quality, tokens and latency from what became of the work."""
 
+from collections.abc import Iterator
+
 import click
 
 from scheduler.cli.context import open_service
 from scheduler.cli.printing import print_json, print_tables, table
-from scheduler.planning.learning import learn
+from scheduler.planning.learning import Lesson, learn
 from scheduler.settings import read_settings
 
 COLUMNS = ("estimator", "observations", "in use now", "why")
+ERROR_COLUMNS = ("estimate of", "one call off by", "the sum off by", "covered by the quantile")
+ERRORS = {
+    "tokens": (("input", None), ("output", "output_covered"), ("cost", None)),
+    "latency": (("seconds", "covered"),),
+}
+"""What the figures of each kind are of, and which one says how often the quantile held."""
 
 
 @click.command()
@@ -33,4 +41,29 @@ def command(*, force: bool, as_json: bool) -> None:
         (one.kind, one.observations, "a new one" if one.is_new else "as before", one.reason)
         for one in lessons
     ]
-    print_tables([table("What was learned", COLUMNS, rows)])
+    errors = list(_errors(lessons))
+    print_tables(
+        [table("What was learned", COLUMNS, rows)]
+        + [table("Held against calls that were held back", ERROR_COLUMNS, errors)] * bool(errors)
+    )
+
+
+def _errors(lessons: list[Lesson]) -> Iterator[tuple[str, ...]]:
+    """A row for each figure of the version that is in use now."""
+    for lesson in lessons:
+        if not lesson.figures.get("outcomes"):
+            continue
+        for name, covered in ERRORS.get(lesson.kind, ()):
+            found = lesson.figures["candidate" if lesson.is_new else "current"]
+            yield (
+                name,
+                _percent(found[f"{name}_off"]),
+                _percent(found[f"{name}_total_off"], signed=True),
+                _percent(found[covered]) if covered else "",
+            )
+
+
+def _percent(share: float | None, *, signed: bool = False) -> str:
+    if share is None:
+        return "not known"
+    return f"{share:+.1%}" if signed else f"{share:.1%}"

@@ -21,6 +21,12 @@ ANY: Final = "*"
 """Stands for every offer of a task that was not observed itself."""
 WORTH: Final = 20.0
 """How many observations a task's common lengths are worth to one offer."""
+RATE_SPREAD: Final = 0.2
+"""Standard deviation of a tokenizer's rates around the shipped ones, as a share of them."""
+RATE_LEAST: Final = 0.05
+"""Tokens per byte that a rate is taken to be, at least, when that share is taken."""
+FOREIGN: Final = 3.0
+"""A report that is off by this factor is not of the document; nothing is learned from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,19 +155,42 @@ class TokenModel:
         return np.minimum(mean, output_limit), np.minimum(most, output_limit)
 
     def learned(self, usage: Usage) -> "TokenModel":
-        """This model, with what providers reported in *usage*."""
+        """This model, with what providers reported in *usage*.
+
+        How many tokens a byte of each script has is a matter of the tokenizer, and learned from all
+        offers of its family; how many more or fewer an offer reports for all texts is its own.
+        """
         corrections, answers = dict(self.corrections), dict(self.answers)
         offers, tasks = np.asarray(usage.offer), np.asarray(usage.task)
+        families = self._taught_families(usage)
+        taught = replace(self, families=families)
         for offer in np.unique(offers).tolist():
-            mine = offers == offer
-            corrections[offer] = self._corrected(usage, mine)
+            corrections[offer] = taught._corrected(usage, offers == offer)
         for task in np.unique(tasks).tolist():
             mine = tasks == task
             common = _fitted_length(usage, mine, self.answers.get((task, ANY), _UNKNOWN))
             answers[(task, ANY)] = common
             for offer in np.unique(offers[mine]).tolist():
                 answers[(task, offer)] = _fitted_length(usage, mine & (offers == offer), common)
-        return replace(self, corrections=corrections, answers=answers)
+        return replace(self, families=families, corrections=corrections, answers=answers)
+
+    def _taught_families(self, usage: Usage) -> dict[str, Family]:
+        """The families, those in *usage* with rates that its reports have moved.
+
+        The scale is each offer's own, so only the rates' proportions move.
+        """
+        families = dict(self.families)
+        offers, named = np.asarray(usage.offer), np.asarray(usage.family)
+        shipped = replace(self, families={**self.families, **_shipped_families()})
+        for name in sorted(set(usage.family) & set(families)):
+            tokens = np.zeros(len(offers))
+            for offer in np.unique(offers[named == name]).tolist():
+                mine = (named == name) & (offers == offer)
+                own = shipped._corrected(usage, mine)
+                tokens[mine] = (usage.input_tokens[mine] - own.overhead) / own.factor
+            mine = named == name
+            families[name] = _moved(shipped.families[name], usage.stats[mine], tokens[mine])
+        return families
 
     def _corrected(self, usage: Usage, mine: NDArray[np.bool_]) -> Correction:
         """Correction of the offer whose calls are *mine*, near none where they are few."""
@@ -230,6 +259,22 @@ class TokenModel:
 
 _UNKNOWN: Final = AnswerLength(start=float(np.log(150.0)), slope=0.0, spread=0.8)
 _PLAIN: Final = Family(rates=(0.25,) * 16 + (0.0,) * (TOKEN_STATS - 16), spread=0.2)
+
+
+def _moved(before: Family, stats: NDArray[np.int32], tokens: Floats) -> Family:
+    """*before* with rates nearer to what texts with these *stats* (n, .) had: *tokens* (n,).
+
+    The most probable rates, where they are normal around those before by `RATE_SPREAD`, and
+    relative errors are normal by the family's spread; none below 0.
+    """
+    rates = np.asarray(before.rates)
+    expected = np.maximum(stats.astype(np.float64) @ rates, 20.0)
+    alike = (tokens * FOREIGN > expected) & (tokens < expected * FOREIGN)
+    columns = stats[alike] / expected[alike, None]
+    off = tokens[alike] / expected[alike] - columns @ rates
+    drawn = (before.spread / (RATE_SPREAD * np.maximum(rates, RATE_LEAST))) ** 2
+    step = np.linalg.solve(columns.T @ columns + np.diag(drawn), columns.T @ off)
+    return replace(before, rates=tuple(np.maximum(rates + step, 0.0).tolist()))
 
 
 def _fitted_length(usage: Usage, mine: NDArray[np.bool_], common: AnswerLength) -> AnswerLength:

@@ -6,6 +6,7 @@ made: neither that one nor the new one has learned from them.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,12 +19,12 @@ from scheduler.domain.job import TEMPLATE_TOKENS, Task
 from scheduler.domain.policy import JudgePolicy, PlanPolicy
 from scheduler.estimate.comparing import compare
 from scheduler.estimate.judging import Calibration, calibrated
-from scheduler.estimate.latency import LatencyModel
 from scheduler.estimate.learning import learned
 from scheduler.estimate.observations import Observations
 from scheduler.estimate.scoring import SCORER, agreement
-from scheduler.estimate.tokens import TokenModel, Usage
+from scheduler.estimate.tokens import Usage
 from scheduler.planning.estimates import Estimators, load_estimators
+from scheduler.planning.usage_errors import Figures, latency_errors, token_errors
 from scheduler.store.estimators import activate, active_estimators, add_estimator
 from scheduler.store.evidence import append
 from scheduler.store.outcomes import Calls, Scores, read_calls, read_scores
@@ -73,8 +74,8 @@ def learn(
     current = load_estimators({one.kind: one.body for one in active_estimators(conn)})
     lessons = [
         _quality(conn, current, policy, judge, force),
-        _tokens(conn, current, force),
-        _latency(conn, current, force),
+        _tokens(conn, current, policy, force),
+        _latency(conn, current, policy, force),
     ]
     append(conn, stream=STREAM, kind="learn", bodies=[_evidence(one) for one in lessons])
     return lessons
@@ -167,19 +168,22 @@ def _observations(scores: Scores, policy: PlanPolicy, judge: JudgePolicy) -> Obs
     )
 
 
-def _tokens(conn: Connection, current: Estimators, force: bool) -> Lesson:
+def _tokens(conn: Connection, current: Estimators, policy: PlanPolicy, force: bool) -> Lesson:
     calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
     if len(calls.at) < LEAST_CALLS:
         return _nothing("tokens", f"{len(calls.at)} calls are too few")
     held = _held_back(np.arange(len(calls.at)), calls.at, _made_at(conn, "tokens"))
     candidate = current.tokens.learned(_usage(calls, ~held))
-    losses = [_token_loss(model, calls, held) for model in (current.tokens, candidate)]
+    errors = [
+        token_errors(model, calls, held, level=policy.output_quantile)
+        for model in (current.tokens, candidate)
+    ]
     return _better_if_nearer(
         conn,
         "tokens",
         json.dumps(candidate.to_dict(), sort_keys=True).encode(),
         candidate.digest(),
-        losses,
+        errors,
         held,
         force,
     )
@@ -200,37 +204,7 @@ def _usage(calls: Calls, chosen: Chosen) -> Usage:
     )
 
 
-def _token_loss(model: TokenModel, calls: Calls, held: Chosen) -> float:
-    """Mean of |log(estimate / reported)|, input and output together."""
-    losses = []
-    for family, offer, task in sorted({*zip(calls.family, calls.offer, calls.task, strict=True)}):
-        mine = held & (np.array(calls.offer) == offer) & (np.array(calls.task) == task)
-        mean, _ = model.input_tokens(calls.stats[mine], family=family, offer=offer)
-        sent = mean + TEMPLATE_TOKENS[Task(task)]
-        answer, _ = model.output_tokens(sent, task=task, offer=offer, output_limit=1_000_000)
-        losses.append(_off(sent, calls.input_tokens[mine]))
-        losses.append(_off(answer, calls.output_tokens[mine]))
-    found = np.concatenate(losses)
-    return float(found.mean()) if len(found) else float("nan")
-
-
-def _latency_loss(model: LatencyModel, calls: Calls, held: Chosen) -> float:
-    """Mean of |log(estimate / measured)|."""
-    losses = []
-    for offer in sorted(set(calls.offer)):
-        mine = held & (np.array(calls.offer) == offer)
-        tokens = calls.output_tokens[mine].astype(np.float64)
-        losses.append(_off(model.latency_s(tokens, offer=offer), calls.seconds[mine]))
-    found = np.concatenate(losses)
-    return float(found.mean()) if len(found) else float("nan")
-
-
-def _off(estimate: NDArray[np.float64], found: NDArray[Any]) -> NDArray[np.float64]:
-    off = np.log(np.maximum(estimate, 1e-6) / np.maximum(found, 1e-6))
-    return np.asarray(np.abs(off), np.float64)
-
-
-def _latency(conn: Connection, current: Estimators, force: bool) -> Lesson:
+def _latency(conn: Connection, current: Estimators, policy: PlanPolicy, force: bool) -> Lesson:
     calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
     timed = calls.seconds > 0
     if timed.sum() < LEAST_CALLS:
@@ -242,13 +216,16 @@ def _latency(conn: Connection, current: Estimators, force: bool) -> Lesson:
         output_tokens=calls.output_tokens[taught],
         seconds=calls.seconds[taught],
     )
-    losses = [_latency_loss(model, calls, held) for model in (current.latency, candidate)]
+    errors = [
+        latency_errors(model, calls, held, level=policy.latency_quantile)
+        for model in (current.latency, candidate)
+    ]
     return _better_if_nearer(
         conn,
         "latency",
         json.dumps(candidate.to_dict(), sort_keys=True).encode(),
         candidate.digest(),
-        losses,
+        errors,
         held,
         force,
     )
@@ -259,21 +236,30 @@ def _better_if_nearer(
     kind: str,
     body: bytes,
     digest: bytes,
-    losses: list[float],
+    errors: list[Figures],
     held: Chosen,
     force: bool,
 ) -> Lesson:
-    before, after = losses
-    figures = {"current_loss": before, "candidate_loss": after, "outcomes": int(held.sum())}
+    current, candidate = errors
+    before, after = current["loss"], candidate["loss"]
+    figures: dict[str, Any] = {
+        "outcomes": int(held.sum()),
+        "current": _plain(current),
+        "candidate": _plain(candidate),
+    }
     return _settle(
         conn,
         kind,
         body,
         digest,
         is_better=after < before or force,
-        reason=f"off by a factor of {np.exp(after):.3f}, before {np.exp(before):.3f}",
+        reason=(
+            f"off by a factor of {np.exp(after):.3f}, before {np.exp(before):.3f}"
+            if held.any()
+            else "no call since the one in use was made is there to compare them on"
+        ),
         observations=len(held),
-        figures=_plain(figures),
+        figures=figures,
     )
 
 
@@ -321,7 +307,7 @@ def _nothing(kind: str, reason: str) -> Lesson:
     return Lesson(kind=kind, is_new=False, reason=reason, observations=0, figures={})
 
 
-def _plain(figures: dict[str, Any]) -> dict[str, Any]:
+def _plain(figures: Mapping[str, Any]) -> dict[str, Any]:
     """*figures* as JSON holds them: what is not a number is null."""
     return {
         name: None if isinstance(value, float) and not np.isfinite(value) else value

@@ -41,8 +41,10 @@ _SCORES = text("""
 _CALLS = text("""
     SELECT document.token_stats, offer.tokenizer, offer.name AS offer, job.task,
            attempt.input_tokens, attempt.output_tokens, attempt.finish = 'length' AS cut,
-           attempt.seconds, attempt.finished_at AS at
+           attempt.seconds, attempt.cost_nusd, price.input_pusd, price.output_pusd,
+           attempt.finished_at AS at
     FROM attempt
+    LEFT JOIN price ON price.id = attempt.price_id
     JOIN job ON job.id = attempt.job_id
     JOIN document ON document.id = job.document_id
     JOIN offer ON offer.id = attempt.offer_id
@@ -82,7 +84,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """n good calls on whole documents, the newest first; stats are (n, TOKEN_STATS) int32."""
+    """n good calls on whole documents, the newest first; stats are (n, TOKEN_STATS) int32.
+
+    Prices are those that the call was billed by, per token; 0 where they are not known.
+    """
 
     stats: NDArray[np.int32]
     family: list[str]
@@ -92,6 +97,9 @@ class Calls:
     output_tokens: NDArray[np.int64]
     cut: NDArray[np.bool_]
     seconds: NDArray[np.float64]
+    cost_nusd: NDArray[np.int64]
+    input_pusd: NDArray[np.int64]
+    output_pusd: NDArray[np.int64]
     at: list[datetime]
 
 
@@ -127,6 +135,9 @@ def read_calls(conn: Connection, *, age: Any, limit: int) -> Calls:
         output_tokens=np.array([row.output_tokens for row in rows], np.int64),
         cut=np.array([bool(row.cut) for row in rows], np.bool_),
         seconds=np.array([row.seconds or 0.0 for row in rows], np.float64),
+        cost_nusd=np.array([row.cost_nusd for row in rows], np.int64),
+        input_pusd=np.array([row.input_pusd or 0 for row in rows], np.int64),
+        output_pusd=np.array([row.output_pusd or 0 for row in rows], np.int64),
         at=[row.at for row in rows],
     )
 
