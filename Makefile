@@ -34,6 +34,7 @@ $(VENV)/runtime.stamp: pyproject.toml $(BIN)/python
 	@echo "Installing Apportion into $(VENV): a minute or two."
 	@$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install -qq --editable .
+	@$(BIN)/apportion compile
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp

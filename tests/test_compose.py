@@ -51,7 +51,7 @@ def test_the_image_is_built_once() -> None:
 def test_what_the_service_keeps_outlives_its_containers() -> None:
     [home] = re.findall(r"APPORTION_HOME=(\S+)", DOCKERFILE)
     # A new volume takes its owner from the image.
-    assert f"install -d -o apportion {home}" in DOCKERFILE
+    assert f"install -d -o apportion {home} " in DOCKERFILE
     for service in OURS.values():
         assert f"home:{home}" in service["volumes"]
 

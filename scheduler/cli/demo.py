@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from sqlalchemy import Connection
 
+from scheduler.cli.compile import compile_beside
 from scheduler.cli.context import Service, open_service
 from scheduler.cli.log_setup import configure_logs
 from scheduler.cli.messages import Ask, add_documents
@@ -94,6 +95,7 @@ def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
     home = read_settings().home / "demo"
     _configure(home)
     stop = stop_on_signals()
+    compile_beside()
     say = open_console()
     say.print(f"[bold]Apportion demo.[/] {len(texts)} real documents, {budget_usd} USD.")
     faults = ("--latency", LATENCY_S, "--faults", json.dumps(FAULTS))

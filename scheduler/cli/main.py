@@ -30,6 +30,7 @@ COMMANDS = {
     "worker": "Do what is planned: call providers, settle what they bill.",
     "intake": "Take jobs and feedback in from Kafka, and nothing else.",
     "sandbox": "Serve made-up models that speak OpenAI's protocol.",
+    "compile": "Compile what plans run, so that the first one is not late.",
     "doctor": "Check all that the service needs, and say what to do.",
     "migrate": "Bring the database to this version's tables.",
     "schema": "Print the schema of a message.",

@@ -13,6 +13,7 @@ import structlog
 
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog
+from scheduler.cli.compile import compile_beside
 from scheduler.cli.context import Service
 from scheduler.domain.listing import Listing
 from scheduler.settings import Settings
@@ -49,6 +50,7 @@ def _intake(service: Service, settings: Settings, stop: threading.Event) -> None
 def _planner(service: Service, settings: Settings, stop: threading.Event) -> None:
     from scheduler.planning import loop
 
+    compile_beside()
     loop.run(
         service.engine,
         policy=settings.policies,

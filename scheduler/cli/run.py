@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from sqlalchemy import Connection
 
+from scheduler.cli.compile import compile_beside
 from scheduler.cli.context import Service, open_service
 from scheduler.cli.log_setup import configure_logs
 from scheduler.cli.messages import Ask, add_documents
@@ -125,6 +126,7 @@ def command(
         loss_usd=loss,
     )
     stop = stop_on_signals()
+    compile_beside()
     say = open_console(quiet=quiet)
     with open_service(settings, pool_size=8) as service:
         project = _project(service, name or _name(ask, out), nusd_from_usd(budget_usd))
