@@ -6,6 +6,7 @@ from importlib import import_module
 import click
 
 from scheduler.cli.supervise import end_with_supervisor
+from scheduler.cli.terminal import harmless
 from scheduler.domain.errors import SchedulerError
 
 COMMANDS = {
@@ -80,5 +81,6 @@ def main() -> None:
     try:
         apportion()
     except SchedulerError as error:
-        click.echo(f"apportion: {error}", err=True)
+        said = harmless(str(error), keep="\n")
+        click.echo(f"apportion: {said}", err=True)
         sys.exit(1)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from scheduler.cli.terminal import harmless
 from scheduler.domain.money import usd_text
 
 MONEY = "_nusd"
@@ -118,4 +119,4 @@ def _cell(value: Any) -> str:
         case int():
             return f"{value:,}"
         case _:
-            return str(value)
+            return harmless(str(value))

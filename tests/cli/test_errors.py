@@ -46,6 +46,16 @@ def test_a_wrong_setting_is_one_line_without_the_secret(env: dict[str, str], sai
     assert "very-secret" not in ended.stderr
 
 
+def test_what_came_from_outside_cannot_command_the_terminal(tmp_path: Path) -> None:
+    catalog = tmp_path / "catalog\x1b[2J.yaml"
+
+    ended = program("offers", APPORTION_CATALOG=str(catalog))
+
+    assert ended.returncode == 1
+    assert "catalog?[2J.yaml" in ended.stderr
+    assert "\x1b" not in ended.stderr
+
+
 def test_an_unknown_command_is_refused() -> None:
     ended = program("frobnicate")
 
