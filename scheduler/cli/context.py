@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+import psycopg
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
@@ -14,15 +15,26 @@ from scheduler.store.connect import APP_ROLE, open_engine
 from scheduler.store.migrate import SchemaBehind, check, ensure_partitions, newest, upgrade
 
 DRIVER = "postgresql+psycopg"
+NO_NEWS = ("Is the server", "HINT:", "CONTEXT:")
+"""How lines of Postgres's errors begin that say nothing about the cause."""
 
 
 class DatabaseAway(Unavailable):
     """The database cannot be reached; the message names its host, and never a password."""
 
     def __init__(self, *, where: str, reason: str) -> None:
+        super().__init__(f"cannot reach the database at {where}: {reason}; {_advice(reason)}")
+        self.where = where
+        self.reason = reason
+
+
+class DiskFull(Unavailable):
+    """The database can store nothing more."""
+
+    def __init__(self, *, where: str, reason: str) -> None:
         super().__init__(
-            f"cannot reach the database at {where}: {reason}; start it, or mend "
-            "APPORTION_DATABASE_URL (unset, the command keeps a database of its own)"
+            f"the disk of the database at {where} is full: {reason}; make room there, and run the"
+            " same command again"
         )
         self.where = where
         self.reason = reason
@@ -79,6 +91,8 @@ def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]
         try:
             yield service
         except DBAPIError as error:
+            if isinstance(error.orig, psycopg.errors.DiskFull):
+                raise DiskFull(where=where(url), reason=failure(error)) from None
             if not error.connection_invalidated:
                 raise
             raise DatabaseAway(where=where(url), reason=failure(error)) from None
@@ -122,8 +136,21 @@ def where(url: URL) -> str:
 
 def failure(error: DBAPIError) -> str:
     """What Postgres or its driver said, on one line."""
-    lines = (line.strip() for line in str(error.orig).splitlines())
-    return "; ".join(line for line in lines if line and not line.startswith("Is the server"))
+    said = str(error.orig)
+    # What was tried stands before it, once for every address of the host.
+    _, refused, why = said.partition("FATAL:")
+    lines = (line.strip() for line in (why if refused else said).splitlines())
+    return "; ".join(line for line in lines if line and not line.startswith(NO_NEWS))
+
+
+def _advice(reason: str) -> str:
+    if "password" in reason:
+        return "mend the user and the password in APPORTION_DATABASE_URL"
+    if reason.startswith('database "'):
+        return "create it (as by `createdb`), or mend APPORTION_DATABASE_URL"
+    return (
+        "start it, or mend APPORTION_DATABASE_URL (unset, the command keeps a database of its own)"
+    )
 
 
 def _bring_up(engine: Engine, url: URL) -> None:

@@ -20,7 +20,7 @@ from scheduler.cli.messages import Ask, add_documents
 from scheduler.cli.offers import print_prices
 from scheduler.cli.parts import listings_of
 from scheduler.cli.printing import open_console
-from scheduler.cli.result_lines import write_results
+from scheduler.cli.result_lines import check_out, write_results
 from scheduler.cli.run import always_budget
 from scheduler.cli.running import Ended, work_off
 from scheduler.cli.supervise import stop_on_signals
@@ -94,6 +94,8 @@ def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
         raise NoDocuments(documents)
     home = read_settings().home / "demo"
     _configure(home)
+    results = out or home / "results.jsonl"
+    check_out(results)
     stop = stop_on_signals()
     compile_beside()
     say = open_console()
@@ -114,7 +116,7 @@ def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
                 ended = work_off(
                     service, settings, project_id=project.id, workers=1, watcher=watcher, stop=stop
                 )
-            _end(say, service, project, ended, out or home / "results.jsonl", sandbox, stop)
+            _end(say, service, project, ended, results, sandbox, stop)
 
 
 def _configure(home: Path) -> None:

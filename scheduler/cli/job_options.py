@@ -39,7 +39,7 @@ class SchemaFile(click.ParamType[dict[str, Any]]):
         if isinstance(value, dict):
             return value
         try:
-            schema = json.loads(Path(value).read_text())
+            schema = json.loads(Path(value).read_text(encoding="utf-8"))
         except OSError as error:
             self.fail(f"{value}: {error.strerror}", param, ctx)
         except ValueError as error:
@@ -48,6 +48,14 @@ class SchemaFile(click.ParamType[dict[str, Any]]):
             self.fail(f"{value} holds no JSON Schema", param, ctx)
         return schema
 
+
+MISSED = {
+    "task: field required": "--task",
+    "needs labels": "--label",
+    "needs question": "--question",
+    "needs schema": "--schema",
+}
+"""What a reason for a refusal says that an option could have said; and the option."""
 
 OPTIONS = (
     click.option(
@@ -92,6 +100,14 @@ def job_fields(options: dict[str, Any]) -> dict[str, Any]:
     if "tags" in fields:
         fields["tags"] = dict(fields["tags"])
     return fields
+
+
+def with_option(reason: str) -> str:
+    """*reason*, with the option that says what the message did not."""
+    for missed, option in MISSED.items():
+        if missed in reason:
+            return f"{reason}; give {option}"
+    return reason
 
 
 def _parameters() -> list[click.Parameter]:

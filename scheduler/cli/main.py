@@ -1,5 +1,6 @@
 """The `apportion` command: the name of every command, and what it does."""
 
+import errno
 import sys
 from importlib import import_module
 
@@ -43,6 +44,9 @@ sake of `apportion --help` takes two seconds.
 """
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 class Commands(click.Group):
     """Imports a command when it is asked for: some take a second, and most need no solver."""
 
@@ -83,4 +87,11 @@ def main() -> None:
     except SchedulerError as error:
         said = harmless(str(error), keep="\n")
         click.echo(f"apportion: {said}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        click.echo(
+            "apportion: the disk is full; make room, and run the same command again", err=True
+        )
         sys.exit(1)

@@ -5,22 +5,25 @@ from collections.abc import Sequence
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import click
 from sqlalchemy import Connection
 
 from scheduler.cli.compile import compile_beside
 from scheduler.cli.context import Service, open_service
+from scheduler.cli.job_options import SchemaFile
 from scheduler.cli.log_setup import configure_logs
 from scheduler.cli.messages import Ask, add_documents
 from scheduler.cli.printing import open_console
-from scheduler.cli.result_lines import write_results
+from scheduler.cli.result_lines import check_out, write_results
 from scheduler.cli.running import work_off
 from scheduler.cli.supervise import stop_on_signals
 from scheduler.cli.watching import print_end, print_taken, watching
 from scheduler.domain.errors import Refused
 from scheduler.domain.job import CLIENT_TASKS, Task
 from scheduler.domain.money import nusd_from_usd
+from scheduler.intake.wire import NEEDS
 from scheduler.settings import read_settings
 from scheduler.store.budgets import set_budget
 from scheduler.store.scopes import Scope, ensure_scope
@@ -64,9 +67,7 @@ class NotAllDone(Refused):
 @click.option("--question", help="For answer: what is asked of every document.")
 @click.option("--labels", metavar="A,B,...", help="For classify.")
 @click.option(
-    "--schema",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="For extract: a file with the answer's JSON Schema.",
+    "--schema", type=SchemaFile(), help="For extract: a file with the answer's JSON Schema."
 )
 @click.option("--words", type=click.IntRange(1, 10_000), help="For summarize: about how long.")
 @click.option(
@@ -92,7 +93,7 @@ def command(
     out: Path,
     question: str | None,
     labels: str | None,
-    schema: Path | None,
+    schema: dict[str, Any] | None,
     words: int | None,
     min_quality: float,
     residency: str | None,
@@ -118,13 +119,16 @@ def command(
         task=Task(task),
         question=question,
         labels=tuple(_parts(labels)),
-        json_schema=json.loads(schema.read_text()) if schema else None,
+        json_schema=schema,
         words=words,
         min_quality=min_quality,
         residency=tuple(_parts(residency)),
         gain_usd=gain,
         loss_usd=loss,
     )
+    if (needed := NEEDS.get(ask.task)) and needed not in ask.fields():
+        raise click.UsageError(f"{ask.task} needs --{needed}")
+    check_out(out)
     stop = stop_on_signals()
     compile_beside()
     say = open_console(quiet=quiet)
@@ -143,7 +147,7 @@ def command(
             )
         count = write_results(service, project.path, out)
         print_end(say, service, project, ended)
-    say.print(f"\n{count} results are in {out}.")
+    say.print(f"\n{count} {'result is' if count == 1 else 'results are'} in {out}.")
     now = ended.standing
     if now.done < now.jobs or taken.problems:
         raise NotAllDone(

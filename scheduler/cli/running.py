@@ -151,5 +151,7 @@ def _worker(number: int, settings: Settings) -> Child:
     return Child(
         name=f"worker {number}",
         argv=[sys.executable, "-m", "scheduler", "worker"],
-        environ=os.environ | {"APPORTION_HOME": str(settings.home)},
+        environ=os.environ
+        # What a person should see, this process shows.
+        | {"APPORTION_HOME": str(settings.home), "APPORTION_LOG_LEVEL": "ERROR"},
     )

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from scheduler.cli.context import open_service
 from scheduler.cli.intaking import reader_of
-from scheduler.cli.job_options import job_fields, job_options
+from scheduler.cli.job_options import job_fields, job_options, with_option
 from scheduler.intake.chunk import Refusal
 from scheduler.intake.ingest import ScopeBook
 from scheduler.intake.submission import (
@@ -120,7 +120,7 @@ def _put_all(found: Iterable[Entry], put: Put) -> Counter[str]:
             problems += [(sent[one.at].where, one.reason) for one in refused]
             counts["refused"] += len(problems)
             for where, reason in problems:
-                click.echo(f"{where}: {reason}", err=True)
+                click.echo(f"{where}: {with_option(reason)}", err=True)
             if progress and bar is not None:
                 progress.advance(bar, len(chunk))
     return counts

@@ -32,8 +32,12 @@ class Child:
     def start(self) -> None:
         # In a group of its own: a Ctrl-C at the terminal reaches the parent alone, which then
         # ends its children in order.
+        # Children log to stderr; stdout is the parent's, and Celery would say farewell there.
         self.process = subprocess.Popen(  # noqa: S603
-            self.argv, env={**self.environ, SUPERVISOR: str(os.getpid())}, start_new_session=True
+            self.argv,
+            env={**self.environ, SUPERVISOR: str(os.getpid())},
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
         LOG.info("started", part=self.name, pid=self.process.pid)
 

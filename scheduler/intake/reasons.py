@@ -20,7 +20,9 @@ def _one(where: tuple[int | str, ...], said: str) -> str:
         if said.startswith("Invalid JSON"):
             return f"{said}; send one JSON object in UTF-8 per message"
         return said
-    return f"{'.'.join(str(part)[:100] for part in where)}: {said[:1].lower()}{said[1:]}"
+    # Pydantic speaks of Python's types; the sender has a list.
+    plain = said.replace("Tuple should", "should").replace(" after validation", "")
+    return f"{'.'.join(str(part)[:100] for part in where)}: {plain[:1].lower()}{plain[1:]}"
 
 
 def _cut(reason: str) -> str:

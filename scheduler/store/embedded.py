@@ -9,6 +9,7 @@ killed is adopted by the next command, and stopped by it.
 import fcntl
 import os
 import pwd
+import re
 import shlex
 import shutil
 import subprocess
@@ -88,7 +89,10 @@ class PostgresNotStarted(Unavailable):
     """The embedded Postgres did not come up."""
 
     def __init__(self, *, data: Path, said: str) -> None:
-        super().__init__(f"the embedded Postgres in {data} did not start: {said or 'no message'}")
+        troubles = re.findall(r"(?:FATAL|PANIC|error): +(.+)", said) or said.strip().splitlines()
+        cause = troubles[-1] if troubles else "it said nothing"
+        full = "make room on that disk" if "No space left" in said else f"see {data}.log"
+        super().__init__(f"the embedded Postgres in {data} did not start: {cause}; {full}")
         self.data = data
         self.said = said
 
@@ -140,7 +144,7 @@ def start(
     Raises:
         OtherPostgresData, NotOurDirectory: these data cannot be used by this program or user.
         PostgresNotStarted: the server was not ready within *wait_s* seconds; the message has
-            the end of its log.
+            the cause that it gave.
     """
     home = home.expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -238,10 +242,10 @@ class _Cluster:
             f"-c {shlex.quote(f'{name}={value}')}"
             for name, value in {**settings, **only_us}.items()
         )
-        self._open_log()
+        told = self._open_log()
         self._must_run(
             "pg_ctl", "start", "--wait", f"--timeout={wait_s}", f"--pgdata={self.data}",
-            f"--log={self.log}", f"--options={options}",
+            f"--log={self.log}", f"--options={options}", told=told,
         )  # fmt: skip
         return sockets
 
@@ -254,11 +258,13 @@ class _Cluster:
         self._give(elsewhere)
         return elsewhere
 
-    def _open_log(self) -> None:
+    def _open_log(self) -> int:
+        """See to it that the server can write its log; how many bytes are in it."""
         if self.log.exists() and self.log.stat().st_size > LOG_LIMIT_BYTES:
             self.log.replace(self.log.with_suffix(".log.old"))
         self.log.touch(mode=0o600)
         self._give(self.log)
+        return self.log.stat().st_size
 
     def create_database(
         self, sockets: Path, *, wait_s: int, sleep: Callable[[float], None]
@@ -301,10 +307,11 @@ class _Cluster:
         if self.account:
             give(path, to=self.account, programs=PROGRAMS)
 
-    def _must_run(self, program: str, *arguments: str) -> None:
+    def _must_run(self, program: str, *arguments: str, told: int = 0) -> None:
+        """Run *program*; where it fails, the log says why, after the *told* bytes of before."""
         succeeded, said = self._run(program, *arguments)
         if not succeeded:
-            raise PostgresNotStarted(data=self.data, said=self._why(said))
+            raise PostgresNotStarted(data=self.data, said=self._why(said, told=told))
 
     def _run(self, program: str, *arguments: str) -> tuple[bool, bytes]:
         """Run one of the wheel's programs as the server's user; did it succeed, what it said."""
@@ -328,8 +335,8 @@ class _Cluster:
             output.seek(0)
             return done.returncode == 0, output.read()
 
-    def _why(self, said: bytes) -> str:
-        log = self.log.read_bytes()[-2_000:] if self.log.exists() else b""
+    def _why(self, said: bytes, *, told: int) -> str:
+        log = self.log.read_bytes()[told:][-2_000:] if self.log.exists() else b""
         return (said + log).decode(errors="replace").strip()
 
 

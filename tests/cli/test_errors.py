@@ -7,9 +7,15 @@ import sys
 from pathlib import Path
 
 import click
+import psycopg
 import pytest
+from psycopg import OperationalError
+from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
 
+from scheduler.cli.context import DatabaseAway, DiskFull, failure, open_service
 from scheduler.cli.main import COMMANDS, Commands, apportion
+from scheduler.settings import Settings
 
 REPO = Path(__file__).parents[2]
 
@@ -54,6 +60,81 @@ def test_what_came_from_outside_cannot_command_the_terminal(tmp_path: Path) -> N
     assert ended.returncode == 1
     assert "catalog?[2J.yaml" in ended.stderr
     assert "\x1b" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("reason", "advice"),
+    [
+        ('password authentication failed for user "u"', "mend the user and the password"),
+        ('database "x" does not exist', "create it"),
+        ("Connection refused", "start it"),
+    ],
+)
+def test_a_database_that_is_not_to_be_had_is_told_with_what_mends_it(
+    reason: str, advice: str
+) -> None:
+    assert advice in str(DatabaseAway(where="db/x", reason=reason))
+
+
+def test_a_refused_login_is_told_without_the_way_to_it() -> None:
+    said = (
+        'connection failed: connection to server at "127.0.0.1", port 5432 failed:'
+        ' FATAL:  password authentication failed for user "u"'
+    )
+    error = DBAPIError.instance(None, None, OperationalError(said), psycopg.Error)
+
+    assert isinstance(error, DBAPIError)
+    assert failure(error) == 'password authentication failed for user "u"'
+
+
+def test_a_full_disk_of_the_database_is_told_as_one(database_url: str) -> None:
+    settings = Settings(database_url=SecretStr(database_url))
+    full = "DO $$ BEGIN RAISE 'no room' USING ERRCODE = 'disk_full'; END $$"
+
+    with (
+        pytest.raises(DiskFull, match="no room; make room there"),
+        open_service(settings) as service,
+        service.engine.begin() as conn,
+    ):
+        conn.exec_driver_sql(full)
+
+
+def test_a_full_disk_under_an_output_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "scheduler", "schema", "job"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("apportion: the disk is full; make room")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--task", "classify"], "classify needs --labels"),
+        (["--task", "answer"], "answer needs --question"),
+        (["--task", "extract"], "extract needs --schema"),
+        (["--task", "extract", "--schema", __file__], "is not JSON"),
+        (["--task", "summarize", "--out", "/proc/results.jsonl"], "give another --out"),
+    ],
+)
+def test_a_run_that_cannot_be_is_refused_before_anything_is_started(
+    asked: list[str], said: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    ended = program("run", __file__, "--budget", "1", *asked, APPORTION_HOME=str(home))
+
+    assert ended.returncode != 0
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not home.exists()
 
 
 def test_an_unknown_command_is_refused() -> None:

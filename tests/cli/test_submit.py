@@ -55,6 +55,26 @@ def test_a_line_says_more_than_the_options(submit: Any, engine: Engine) -> None:
     assert rows(engine, "key, priority") == [("b", 9), ("stdin:1", 2)]
 
 
+@pytest.mark.parametrize(
+    ("task", "option"),
+    [
+        ((), "--task"),
+        (("--task", "classify"), "--label"),
+        (("--task", "answer"), "--question"),
+        (("--task", "extract"), "--schema"),
+    ],
+)
+def test_a_refusal_names_the_option_that_is_missing(
+    submit: Any, tmp_path: Path, task: tuple[str, ...], option: str
+) -> None:
+    (tmp_path / "a.txt").write_text("One.")
+
+    refused = submit(tmp_path / "a.txt", *task)
+
+    assert refused.exit_code == 1
+    assert refused.stderr.rstrip().endswith(f"; give {option}")
+
+
 def test_what_is_refused_is_told_by_file_and_line_and_the_rest_is_queued(
     submit: Any, engine: Engine, tmp_path: Path
 ) -> None:
