@@ -72,10 +72,11 @@ def learn(
     transaction; plans that are made meanwhile go by what was in use before.
     """
     current = load_estimators({one.kind: one.body for one in active_estimators(conn)})
+    calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
     lessons = [
         _quality(conn, current, policy, judge, force),
-        _tokens(conn, current, policy, force),
-        _latency(conn, current, policy, force),
+        _tokens(conn, calls, current, policy, force),
+        _latency(conn, calls, current, policy, force),
     ]
     append(conn, stream=STREAM, kind="learn", bodies=[_evidence(one) for one in lessons])
     return lessons
@@ -168,8 +169,9 @@ def _observations(scores: Scores, policy: PlanPolicy, judge: JudgePolicy) -> Obs
     )
 
 
-def _tokens(conn: Connection, current: Estimators, policy: PlanPolicy, force: bool) -> Lesson:
-    calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
+def _tokens(
+    conn: Connection, calls: Calls, current: Estimators, policy: PlanPolicy, force: bool
+) -> Lesson:
     if len(calls.at) < LEAST_CALLS:
         return _nothing("tokens", f"{len(calls.at)} calls are too few")
     held = _held_back(np.arange(len(calls.at)), calls.at, _made_at(conn, "tokens"))
@@ -204,8 +206,9 @@ def _usage(calls: Calls, chosen: Chosen) -> Usage:
     )
 
 
-def _latency(conn: Connection, current: Estimators, policy: PlanPolicy, force: bool) -> Lesson:
-    calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
+def _latency(
+    conn: Connection, calls: Calls, current: Estimators, policy: PlanPolicy, force: bool
+) -> Lesson:
     timed = calls.seconds > 0
     if timed.sum() < LEAST_CALLS:
         return _nothing("latency", f"{int(timed.sum())} timed calls are too few")
