@@ -97,7 +97,6 @@ def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
     results = out or home / "results.jsonl"
     check_out(results)
     stop = stop_on_signals()
-    compile_beside()
     say = open_console()
     say.print(f"[bold]Apportion demo.[/] {len(texts)} real documents, {budget_usd} USD.")
     faults = ("--latency", LATENCY_S, "--faults", json.dumps(FAULTS))
@@ -107,6 +106,7 @@ def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
         os.environ["APPORTION_SANDBOX_URL"] = sandbox.url
         settings = read_settings()
         configure_logs(settings, level="ERROR")
+        compile_beside()
         print_prices(listings_of(settings), task=Task.SUMMARIZE)
         with open_service(settings, pool_size=8) as service:
             project = _project(service, nusd_from_usd(budget_usd))

@@ -11,7 +11,7 @@ import click
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog, shipped_text
 from scheduler.cli.printing import print_json, print_tables, table
-from scheduler.domain.job import Task
+from scheduler.domain.job import CLIENT_TASKS, Task
 from scheduler.domain.listing import Listing
 from scheduler.domain.money import PUSD_PER_NUSD, usd_text
 from scheduler.settings import read_settings
@@ -84,10 +84,11 @@ def _row(one: Listing) -> list[Any]:
         one.offer.name,
         one.offer.lane,
         one.offer.region or "-",
-        ", ".join(sorted(one.tasks)),
+        "all" if one.tasks >= set(CLIENT_TASKS) else ", ".join(sorted(one.tasks)),
         _per_million(one.offer.input_price) if known else "-",
         _per_million(one.offer.output_price) if known else "-",
-        one.price.source if one.price else "unknown",
+        # Where in that list is the model's name once more.
+        " ".join(one.price.source.split()[:2]) if one.price else "unknown",
         one.is_on,
     ]
 

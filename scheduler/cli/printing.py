@@ -2,15 +2,19 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
+from textwrap import wrap
 from typing import Any
 from uuid import UUID
 
 import click
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +23,10 @@ from scheduler.domain.money import usd_text
 
 MONEY = "_nusd"
 WIDTH_IN_FILES = 200
+NUMBER = re.compile(r"-?\$?-?[\d,]+(\.\d+)?%?")
+NUMBER_OR_NONE = re.compile(rf"{NUMBER.pattern}|-")
+BREAKS = re.compile(r"(?<=/)|(?=@)|(?<=-)(?=[a-z])|(?<=\s)(?=\S)")
+"""Where a name may be broken: after a slash, before a region, after a hyphen, at a space."""
 
 
 def plain(value: Any) -> Any:
@@ -53,16 +61,71 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
 
 
+class _Name:
+    """A cell's text, which a narrow column breaks where a name may be broken, and never cuts."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._parts = BREAKS.split(text)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(_least_width(self.text), cell_len(self.text))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        lines = [""]
+        for part in self._parts:
+            if lines[-1] and cell_len(lines[-1] + part.rstrip()) > options.max_width:
+                lines.append("")
+            lines[-1] += part
+        # Text: a name may have brackets, which rich would take for its markup.
+        yield Text("\n".join(line.rstrip() for line in lines), overflow="fold")
+
+
+def _least_width(name: str) -> int:
+    return max(cell_len(part.rstrip()) for part in BREAKS.split(name))
+
+
+class _Table(Table):
+    """A table that is told row by row, a line for each cell, where it is too wide to be drawn."""
+
+    cells: Sequence[Sequence[str]]
+    names: Sequence[str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.__rich_measure__(console, options).minimum <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        yield Text(str(self.title), style="bold")
+        widest = max(map(len, self.names))
+        for row in self.cells:
+            yield ""
+            for name, cell in zip(self.names, row, strict=True):
+                yield Text(f" {name:{widest}}  {cell}")
+        yield ""
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """A table; columns of numbers or money are set to the right and never broken."""
-    cells = [list(row) for row in rows]
-    made = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    cells = [[_cell(value) for value in row] for row in rows]
+    made = _Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    made.cells, made.names = cells, columns
     for place, name in enumerate(columns):
-        numeric = bool(cells) and all(_is_numeric(row[place]) for row in cells)
-        made.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+        column = [row[place] for row in cells]
+        if any(map(NUMBER.fullmatch, column)) and all(map(NUMBER_OR_NONE.fullmatch, column)):
+            width = max(map(len, [*column, *name.split()]))
+            heading = "\n".join(wrap(name, width))
+            made.add_column(heading, justify="right", no_wrap=True, min_width=width)
+        else:
+            made.add_column(name, min_width=max(map(_least_width, column), default=0))
     for row in cells:
-        # Text: a name may have brackets, which rich would take for its markup.
-        made.add_row(*(Text(_cell(value)) for value in row))
+        made.add_row(*map(_Name, row))
     return made
 
 
@@ -104,10 +167,6 @@ def money_row(line: Any, columns: Sequence[str]) -> list[Any]:
         usd_text(getattr(line, name)) if name.endswith(MONEY) else getattr(line, name)
         for name in columns
     ]
-
-
-def _is_numeric(value: Any) -> bool:
-    return isinstance(value, int | float) or str(value).startswith(("$", "-$"))
 
 
 def _cell(value: Any) -> str:

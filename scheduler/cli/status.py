@@ -20,8 +20,11 @@ from scheduler.store.budgets import list_budgets
 from scheduler.store.connect import snapshot
 from scheduler.store.status import (
     Backlog,
+    Judging,
+    QueueLine,
     backlog,
     deferrals,
+    judging,
     parcels,
     positions,
     queue,
@@ -64,6 +67,7 @@ def _gather(engine: Engine) -> dict[str, Any]:
             "resting": resting(conn),
             "budgets": list_budgets(conn, on=now.date()),
             "backlog": backlog(conn),
+            "judging": judging(conn),
             "positions": positions(conn),
         }
 
@@ -88,13 +92,13 @@ def _watch(engine: Engine, every_s: float) -> None:
 
 def _tables(found: dict[str, Any]) -> list[Table]:
     listed = [
-        ("Jobs", "queue", ("state", "run_when", "provider", "jobs")),
         ("Deferred", "deferrals", ("reason", "jobs")),
         ("Parcels", "parcels", ("provider", "state", "parcels", "jobs", "overdue")),
         ("Resting offers", "resting", ("offer", "failures", "resting_until", "last_error")),
         ("Kafka positions", "positions", ("topic", "partition", "next_offset")),
     ]
-    shown = [
+    shown = [_queue_table(found["queue"])] if found["queue"] else []
+    shown += [
         table(
             title,
             [_heading(name) for name in columns],
@@ -105,14 +109,23 @@ def _tables(found: dict[str, Any]) -> list[Table]:
     ]
     if found["budgets"]:
         shown.append(budgets_table("Budgets today", found["budgets"]))
-    return [*shown, _backlog_table(found["backlog"])]
+    return [*shown, _backlog_table(found["backlog"], found["judging"])]
+
+
+def _queue_table(lines: list[QueueLine]) -> Table:
+    about = {True: ", about", False: ""}
+    rows = [
+        (line.state + about[line.estimated], line.run_when, line.provider, line.jobs)
+        for line in lines
+    ]
+    return table("Jobs", ("state", "window", "provider", "jobs"), rows)
 
 
 def _heading(name: str) -> str:
-    return name.removesuffix("_nusd").replace("run_when", "window").replace("_", " ")
+    return name.removesuffix("_nusd").replace("_", " ")
 
 
-def _backlog_table(found: Backlog) -> Table:
+def _backlog_table(found: Backlog, judged: Judging) -> Table:
     last = f", the last at {found.dead_letter_at:%Y-%m-%d %H:%M}" if found.dead_letter_at else ""
     waited = f", the oldest for {duration_text(found.outbox_wait_s)}" if found.outbox else ""
     rows = [
@@ -125,4 +138,7 @@ def _backlog_table(found: Backlog) -> Table:
         ("outbox, not yet sent", f"{found.outbox:,}{waited}"),
         ("dead letters", f"{found.dead_letters:,}{last}"),
     ]
+    if judged.jobs:
+        paid = usd_text(judged.spent_nusd)
+        rows.append(("judgings begun today", f"{judged.jobs:,}, {judged.done:,} done, for {paid}"))
     return table("Backlog", ("what", "how much"), rows)

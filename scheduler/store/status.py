@@ -8,12 +8,26 @@ from sqlalchemy import Connection, text
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLine:
-    """Jobs of one state and window (`now` or `night`); of the planned, of one provider."""
+    """Jobs of one state and window (`now` or `night`); of the planned, of one provider.
+
+    The finished of a large table are not counted, which would read them all: they are one line
+    of the state `finished`, of no window, and what the table's statistics say is *estimated*.
+    """
 
     state: str
-    run_when: str
+    run_when: str | None
     provider: str | None
     jobs: int
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """What judges were asked today (UTC), and were paid for it."""
+
+    jobs: int
+    done: int
+    spent_nusd: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +90,11 @@ class Backlog:
     dead_letter_at: datetime | None
 
 
-# Each of the first two is one pass over a partial index; the third is over the table.
-_QUEUE = text("""
+COUNTED_MOST = 200_000
+"""So many jobs are counted, in some tens of milliseconds; of more, the finished are estimated."""
+
+# Each is one pass over a partial index.
+_OPEN = text("""
     SELECT 'queued' AS state, run_when, NULL AS provider, count(*) AS jobs
     FROM job WHERE state = 'queued' GROUP BY run_when
   UNION ALL
@@ -86,10 +103,25 @@ _QUEUE = text("""
     JOIN parcel ON parcel.id = job.parcel_id
     JOIN provider ON provider.id = parcel.provider_id
     WHERE job.state = 'planned' GROUP BY job.run_when, provider.name
-  UNION ALL
-    SELECT state, run_when, NULL, count(*)
-    FROM job WHERE state IN ('done', 'failed') GROUP BY state, run_when
-    ORDER BY state, run_when, provider
+    ORDER BY state DESC, run_when, provider
+""")
+
+_FINISHED = text("""
+    SELECT state, run_when, NULL AS provider, count(*) AS jobs
+    FROM job WHERE state IN ('done', 'failed') GROUP BY state, run_when ORDER BY state, run_when
+""")
+
+# Both lag behind, and either may not be there: the first after a crash, the second before the
+# first ANALYZE.
+_JOBS_ESTIMATED = text("""
+    SELECT greatest(pg_stat_get_live_tuples(oid), reltuples::bigint)
+    FROM pg_class WHERE oid = to_regclass('job')
+""")
+
+_JUDGING = text("""
+    SELECT count(*) AS jobs, count(*) FILTER (WHERE state = 'done') AS done,
+           coalesce(sum(spent_nusd), 0)::bigint AS spent_nusd
+    FROM job WHERE task = 'judge' AND received_at >= date_trunc('day', now(), 'UTC')
 """)
 
 _DEFERRALS = text("""
@@ -131,9 +163,20 @@ _BACKLOG = text("""
 """)
 
 
-def queue(conn: Connection) -> list[QueueLine]:
-    """Jobs by state, window and provider."""
-    return [QueueLine(**row._asdict()) for row in conn.execute(_QUEUE)]
+def queue(conn: Connection, *, counted_most: int = COUNTED_MOST) -> list[QueueLine]:
+    """Jobs by state, window and provider; the finished estimated, of more than *counted_most*."""
+    lines = [QueueLine(**row._asdict()) for row in conn.execute(_OPEN)]
+    jobs = conn.execute(_JOBS_ESTIMATED).scalar_one()
+    if jobs <= counted_most:
+        return lines + [QueueLine(**row._asdict()) for row in conn.execute(_FINISHED)]
+    finished = max(jobs - sum(line.jobs for line in lines), 0)
+    guess = QueueLine(state="finished", run_when=None, provider=None, jobs=finished, estimated=True)
+    return [*lines, guess]
+
+
+def judging(conn: Connection) -> Judging:
+    """Today's judgings."""
+    return Judging(**conn.execute(_JUDGING).one()._asdict())
 
 
 def deferrals(conn: Connection) -> list[DeferralLine]:

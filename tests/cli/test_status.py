@@ -3,22 +3,26 @@
 import json
 
 import pytest
+from sqlalchemy import Engine, create_engine, text
 
+from scheduler.store.status import queue
 from tests.cli.conftest import Run
+from tests.compliance.day import a_day
 
 
 def test_programs_get_everything_as_json(run: Run, day_url: str) -> None:
     told = json.loads(run("status", "--json", database=day_url).stdout)
 
     assert told["queue"] == [
-        {"state": state, "run_when": "now", "provider": None, "jobs": 1}
-        for state in ("done", "failed", "queued")
+        {"state": state, "run_when": "now", "provider": None, "jobs": 1, "estimated": False}
+        for state in ("queued", "done", "failed")
     ]
     assert told["deferrals"] == [{"reason": "no budget [yet]", "jobs": 1}]
     assert told["parcels"] == [
         {"provider": "sandbox", "state": "ready", "parcels": 1, "jobs": 2, "overdue": 0}
     ]
     assert [(one["offer"], one["failures"]) for one in told["resting"]] == [("sandbox/small", 5)]
+    assert told["judging"] == {"jobs": 0, "done": 0, "spent_nusd": 0}
     assert told["positions"] == [{"topic": "documents.jobs", "partition": 0, "next_offset": 42}]
 
 
@@ -51,6 +55,32 @@ def test_a_service_that_has_done_nothing_says_so(run: Run, database_url: str) ->
     assert told.exit_code == 0
     assert "Backlog" in told.stdout
     assert "Jobs" not in told.stdout
+
+
+def test_the_finished_of_a_large_table_are_estimated_and_not_read(day_url: str) -> None:
+    engine = create_engine(day_url)
+    with engine.connect() as conn:
+        exact, estimated = queue(conn), queue(conn, counted_most=-1)
+    engine.dispose()
+
+    assert {line.state for line in exact} == {"queued", "done", "failed"}
+    assert [(line.state, line.estimated) for line in estimated] == [
+        ("queued", False),
+        ("finished", True),
+    ]
+
+
+def test_the_judges_of_today_and_their_pay_are_told(
+    engine: Engine, database_url: str, run: Run
+) -> None:
+    with engine.begin() as conn:
+        a_day(conn)
+        conn.execute(text("UPDATE job SET task = 'judge', spent_nusd = 2000, received_at = now()"))
+
+    shown = run("status", database=database_url).stdout
+
+    assert "judgings begun today" in shown
+    assert "for $0.000006" in shown
 
 
 def test_watching_is_for_people(run: Run, day_url: str) -> None:
