@@ -174,12 +174,17 @@ class Desk:
         """Why *option* cannot be called now; see `failover.WhyNot`."""
         offer = self._offers.get(option.offer_id)
         if offer is None or option.price_id not in self._prices:
-            return f"offer {option.offer_id} is not in the catalog"
+            return f"{self.name_of(option)} is not in the catalog"
         if offer.off_reason is not None:
             return f"{offer.name} is off: {offer.off_reason}"
         if offer.name not in self._access:
             return f"this worker's catalog does not list {offer.name}"
         return self.channel(offer.id).resting()
+
+    def name_of(self, option: Option) -> str:
+        """*option*'s offer, as people call it; by its number where it is not known here."""
+        offer = self._offers.get(option.offer_id)
+        return f"offer {option.offer_id}" if offer is None else offer.name
 
     def channel(self, offer_id: int) -> Channel:
         """The way to an offer that `why_not` does not object to."""

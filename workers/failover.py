@@ -20,6 +20,9 @@ _AGAIN = frozenset({Trouble.LOST, Trouble.UNSENT})
 WhyNot = Callable[[Option], str | None]
 """Why an option cannot be called now, in words for people; None where it can."""
 
+NameOf = Callable[[Option], str]
+"""What people call an option's offer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
@@ -48,7 +51,7 @@ def past(hand: InHand, *, purse: Purse | None = None, trouble: Trouble | None = 
     )
 
 
-def next_step(past: Past, *, why_not: WhyNot, policy: WorkPolicy) -> Verdict:
+def next_step(past: Past, *, why_not: WhyNot, name_of: NameOf, policy: WorkPolicy) -> Verdict:
     """The next best option of a job, or why there is none.
 
     An option that failed for good, or was unavailable even after its retries, is not tried
@@ -64,7 +67,7 @@ def next_step(past: Past, *, why_not: WhyNot, policy: WorkPolicy) -> Verdict:
     is_final = True
     made = sum(trouble is not Trouble.TOO_DEAR for _, trouble in past.troubles)
     for option in _in_order(past):
-        hindrance = _hindrance(past, option, why_not)
+        hindrance = _hindrance(past, option, why_not, name_of)
         if hindrance is None:
             if made < policy.attempts_max:
                 return Verdict(state=JobState.PLANNED, option=option)
@@ -81,15 +84,15 @@ def _in_order(past: Past) -> list[Option]:
     return sorted(past.options, key=tried.count)
 
 
-def _hindrance(past: Past, option: Option, why_not: WhyNot) -> str | None:
+def _hindrance(past: Past, option: Option, why_not: WhyNot, name_of: NameOf) -> str | None:
     trouble = _trouble_at(past, option)
     if trouble is not None and trouble not in _AGAIN:
-        return f"offer {option.offer_id}: {trouble}"
+        return f"{name_of(option)}: {trouble}"
     if reason := why_not(option):
         return reason
     asked_nusd = past.purse.lacks(option.reserved_nusd)
     if not past.purse.may_take(asked_nusd, max_cost_nusd=past.max_cost_nusd):
-        return f"offer {option.offer_id}: it would cost more than the job may"
+        return f"{name_of(option)}: it would cost more than the job may"
     return None
 
 

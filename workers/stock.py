@@ -154,7 +154,8 @@ class Stock:
     # Choosing.
 
     def next_step(self, so_far: Past) -> Verdict:
-        return next_step(so_far, why_not=self._desk.why_not, policy=self._desk.policy)
+        desk = self._desk
+        return next_step(so_far, why_not=desk.why_not, name_of=desk.name_of, policy=desk.policy)
 
     def _begin(self, hand: InHand) -> None:
         # What the plan chose is called, as a rule; only else is the choice worked out again.

@@ -23,7 +23,7 @@ from scheduler.cli.printing import open_console
 from scheduler.cli.result_lines import check_out, write_results
 from scheduler.cli.run import always_budget
 from scheduler.cli.running import Ended, work_off
-from scheduler.cli.supervise import stop_on_signals
+from scheduler.cli.supervise import SUPERVISOR, stop_on_signals
 from scheduler.cli.watching import print_end, watching
 from scheduler.compliance.verification import verify
 from scheduler.domain.errors import Refused
@@ -101,7 +101,10 @@ def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
     say.print(f"[bold]Apportion demo.[/] {len(texts)} real documents, {budget_usd} USD.")
     faults = ("--latency", LATENCY_S, "--faults", json.dumps(FAULTS))
     with sandbox_process(
-        bill=home / "bill.jsonl", options=faults, stderr=subprocess.DEVNULL
+        bill=home / "bill.jsonl",
+        options=faults,
+        stderr=subprocess.DEVNULL,
+        environ={SUPERVISOR: str(os.getpid())},  # it ends with this process, however that ends
     ) as sandbox:
         os.environ["APPORTION_SANDBOX_URL"] = sandbox.url
         settings = read_settings()

@@ -36,13 +36,16 @@ ALWAYS = (date(2000, 1, 1), date(2100, 1, 1))
 class NotAllDone(Refused):
     """Some documents have no result; the message says what to do."""
 
-    def __init__(self, *, waiting: int, failed: int, refused: int) -> None:
-        said = f"{waiting} documents wait, {failed} failed and {refused} could not be taken"
-        advice = (
-            "; what they wait for is said above: mend that (where it is money, with a larger "
-            "--budget) and run the same command, which goes on from here"
-        )
-        super().__init__(said + (advice if waiting else ""))
+    def __init__(self, *, waiting: int, failed: int, refused: int, out: Path) -> None:
+        said = [f"documents without a result: {waiting} wait, {failed} failed, {refused} not taken"]
+        if failed:
+            said.append(f"why those failed is in {out}")
+        if waiting:
+            said.append(
+                "what those wait for is said above: mend that (where it is money, with a larger"
+                " --budget) and run the same command, which goes on from here"
+            )
+        super().__init__("; ".join(said))
         self.waiting = waiting
         self.failed = failed
         self.refused = refused
@@ -151,7 +154,10 @@ def command(
     now = ended.standing
     if now.done < now.jobs or taken.problems:
         raise NotAllDone(
-            waiting=now.queued + now.planned, failed=now.failed, refused=len(taken.problems)
+            waiting=now.queued + now.planned,
+            failed=now.failed,
+            refused=len(taken.problems),
+            out=out,
         )
 
 

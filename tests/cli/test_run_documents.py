@@ -87,4 +87,4 @@ def test_a_run_ends_badly_when_a_document_could_not_be_taken(
     )
 
     assert "empty.txt: is empty" in ended.stderr
-    assert "1 documents wait, 0 failed and 1 could not be taken" in str(ended.exception)
+    assert "1 wait, 0 failed, 1 not taken" in str(ended.exception)

@@ -143,7 +143,9 @@ def test_a_job_that_every_option_refuses_fails_with_the_reason(engine: Engine) -
 
     with engine.begin() as conn:
         assert job_states(conn) == {"failed": 3}
-        assert count(conn, "result", "status = 'failed' AND reason LIKE '%refused%'") == 3
+        assert (
+            count(conn, "result", "status = 'failed' AND reason LIKE '%first/small: refused%'") == 3
+        )
         assert_books_are_right(conn)
 
 

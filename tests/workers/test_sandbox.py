@@ -1,11 +1,16 @@
 """The sandbox: a provider with a bill, called through the production adapter."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from scheduler.cli.supervise import SUPERVISOR
 from scheduler.domain.listing import Protocol, ProviderAccess
+from tests.rig.waiting import eventually
 from tests.workers.reached import OFFERS, Reached, call, offer, rows_of, run, sandbox
 from workers import loop
 from workers.calls import (
@@ -187,3 +192,29 @@ def test_a_process_that_cannot_start_says_so(
         pass
 
     assert "apportion: faults:" in capfd.readouterr().err
+
+
+KEEPER = f"""
+import os, sys, time
+from pathlib import Path
+from workers.sandbox.process import sandbox_process
+kept = {{"{SUPERVISOR}": str(os.getpid())}}
+with sandbox_process(bill=Path(sys.argv[1]), environ=kept) as running:
+    print(running.process.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_it_ends_with_whoever_keeps_it_though_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KEEPER, str(tmp_path / "bill.jsonl")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stdout is not None
+        sandbox = psutil.Process(int(keeper.stdout.readline()))
+        keeper.kill()
+
+    eventually(lambda: _has_ended(sandbox), what="the sandbox to end")
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    # One that nobody waits for stays as a zombie.
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE

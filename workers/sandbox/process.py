@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from scheduler.domain.errors import Broken
 
@@ -41,11 +42,17 @@ class SandboxProcess:
 
 @contextmanager
 def sandbox_process(
-    *, bill: Path, options: tuple[str, ...] = (), port: int = 0, stderr: int | None = None
+    *,
+    bill: Path,
+    options: tuple[str, ...] = (),
+    port: int = 0,
+    stderr: int | None = None,
+    environ: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[SandboxProcess]:
     """Run `apportion sandbox` with *options* on *port*, a free one by default.
 
     *stderr* is where its messages to people go, as `subprocess` has it; this process's own.
+    *environ* is put to the environment that it has from here.
 
     Raises:
         SandboxDied: it ended before it was ready; it has said why on stderr.
@@ -58,7 +65,7 @@ def sandbox_process(
         text=True,
         # A Ctrl-C at the terminal reaches the whole group; the block decides when this one ends.
         start_new_session=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environ},
     )
     with process:
         try:
