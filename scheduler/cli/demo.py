@@ -180,7 +180,7 @@ def _end(
     say.print(best["output"], markup=False)
     say.print(
         "\nWith your own keys: [bold]OPENAI_API_KEY=... apportion run "
-        "examples/documents --task summarize --budget 5 --out results.jsonl[/]"
+        "examples/documents/*.txt --task summarize --budget 5 --out results.jsonl[/]"
     )
 
 

@@ -36,11 +36,15 @@ ALWAYS = (date(2000, 1, 1), date(2100, 1, 1))
 class NotAllDone(Refused):
     """Some documents have no result; the message says what to do."""
 
-    def __init__(self, *, waiting: int, failed: int, refused: int, out: Path) -> None:
+    def __init__(
+        self, *, waiting: int, failed: int, refused: int, out: Path, stopped: bool
+    ) -> None:
         said = [f"documents without a result: {waiting} wait, {failed} failed, {refused} not taken"]
         if failed:
             said.append(f"why those failed is in {out}")
-        if waiting:
+        if stopped:
+            said.append("stopped: the same command goes on from here, and pays for nothing twice")
+        elif waiting:
             said.append(
                 "what those wait for is said above: mend that (where it is money, with a larger"
                 " --budget) and run the same command, which goes on from here"
@@ -158,6 +162,7 @@ def command(
             failed=now.failed,
             refused=len(taken.problems),
             out=out,
+            stopped=stop.is_set(),
         )
 
 

@@ -58,6 +58,7 @@ def test_a_run_that_is_broken_off_goes_on_and_pays_for_nothing_twice(
     first.interrupt()
     first.wait()
     assert 0 < len(billed(sandbox)) < DOCUMENTS
+    assert "stopped: the same command goes on from here" in first.output
     second = start(*command, env=env)
     assert second.wait(within_s=120) == 0, second.output
 
