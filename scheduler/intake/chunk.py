@@ -181,7 +181,7 @@ class Reader:
             message.deadline,
             min_quality_ppm,
             message.max_cost_usd,
-            f"{{{','.join(message.residency or ())}}}",
+            message.residency or (),
             message.data_class or policy.default_data_class,
             message.when or "now",
             message.gain_usd,

@@ -4,12 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import IntegrityError
 
 from scheduler.store.bulk import numbers, texts
-from scheduler.store.staging import copy_binary
-
-TRIES = 10
+from scheduler.store.staging import copy_binary, unless_added_meanwhile
 
 
 class Document(NamedTuple):
@@ -57,7 +54,9 @@ _KNOWN = text("""
     JOIN document USING (tenant_id, digest)
 """)
 _IDS = text("""
-    SELECT nextval(pg_get_serial_sequence('document', 'id')) FROM generate_series(1, :count)
+    WITH named AS MATERIALIZED (
+        SELECT pg_get_serial_sequence('document', 'id')::regclass AS sequence)
+    SELECT nextval(sequence) FROM named, generate_series(1, :count)
 """)
 _MOVE = text("""
     UPDATE document SET body = :body, path = :path WHERE id = :id AND path IS NOT NULL
@@ -71,21 +70,15 @@ def add_documents(conn: Connection, documents: Mapping[Key, Document]) -> dict[K
     A document that is known stays as it is, except that a file gives way to a newer place: the
     old one may be gone.
     """
-    for tries in range(1, TRIES + 1):
+
+    def add() -> dict[Key, int]:
         ids = _known(conn, documents)
         # In one order everywhere, so that two processes with the same documents wait for each
         # other and do not lock each other out.
         missing = sorted(documents.keys() - ids.keys())
-        if not missing:
-            return ids
-        try:
-            with conn.begin_nested():
-                return ids | _copied(conn, missing, documents)
-        except IntegrityError:
-            # Another process has added one of them meanwhile; next time it is known.
-            if tries == TRIES:
-                raise
-    raise AssertionError
+        return ids | _copied(conn, missing, documents) if missing else ids
+
+    return unless_added_meanwhile(conn, add)
 
 
 def _known(conn: Connection, documents: Mapping[Key, Document]) -> dict[Key, int]:

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from scheduler.store.bulk import numbers, texts
 from scheduler.store.documents import Key
 from scheduler.store.scopes import Scope
-from scheduler.store.staging import stage
+from scheduler.store.staging import copy_binary, jsonb, text_array, unless_added_meanwhile
 
 
 class IncomingJob(NamedTuple):
@@ -20,7 +21,7 @@ class IncomingJob(NamedTuple):
         digest: SHA-256 (32 bytes) of all that was asked, the document included.
         document: its document's digest.
         params, tags: JSON text.
-        residency: an array as Postgres writes it.
+        residency: regions; none where any will do.
         gain_nusd, loss_nusd: None where the policy's figures hold.
     """
 
@@ -36,7 +37,7 @@ class IncomingJob(NamedTuple):
     deadline: datetime | None
     min_quality_ppm: int
     max_cost_nusd: int | None
-    residency: str
+    residency: tuple[str, ...]
     data_class: str
     run_when: str
     gain_nusd: int | None = None
@@ -44,46 +45,30 @@ class IncomingJob(NamedTuple):
 
 
 COLUMNS = {
-    "at": "int4",
     "tenant_id": "int4",
     "project_id": "int4",
+    "document_id": "int8",
+    "source": "text",
     "key": "text",
     "digest": "bytea",
-    "document_id": "int8",
     "task": "text",
-    "params": "text",
-    "tags": "text",
+    "params": "bytea",
+    "tags": "bytea",
     "priority": "int2",
     "deadline": "timestamptz",
     "min_quality_ppm": "int4",
     "max_cost_nusd": "int8",
-    "residency": "text",
+    "residency": "bytea",
     "data_class": "text",
     "run_when": "text",
     "gain_nusd": "int8",
     "loss_nusd": "int8",
 }
 
-_ADD = text("""
-    WITH added AS (
-        INSERT INTO job (
-            tenant_id, project_id, key, digest, document_id, task, params, tags, priority,
-            deadline, min_quality_ppm, max_cost_nusd, residency, data_class, run_when, gain_nusd,
-            loss_nusd, source)
-        SELECT
-            j.tenant_id, j.project_id, j.key, j.digest, j.document_id, j.task, j.params::jsonb,
-            j.tags::jsonb, j.priority, j.deadline, j.min_quality_ppm, j.max_cost_nusd,
-            j.residency::text[], j.data_class, j.run_when, j.gain_nusd, j.loss_nusd, :source
-        FROM incoming_job j ORDER BY j.at
-        ON CONFLICT (tenant_id, key) DO NOTHING
-        RETURNING 1)
-    SELECT count(*) FROM added
-""")
-
-_OTHERS = text("""
-    SELECT j.at FROM incoming_job j
-    JOIN job known ON known.tenant_id = j.tenant_id AND known.key = j.key
-    WHERE known.digest <> j.digest
+_KNOWN = text("""
+    SELECT known.tenant_id, known.key, known.digest
+    FROM unnest(CAST(:tenants AS int[]), CAST(:keys AS text[])) AS asked (tenant_id, key)
+    JOIN job known USING (tenant_id, key)
 """)
 
 
@@ -101,20 +86,54 @@ def add_jobs(
     Their scopes are among *projects*, *documents* has their documents' ids, and no two of them
     have the same id.
     """
-    ids = {path: (scope.tenant_id, scope.id) for path, scope in projects.items()}
-    rows = (_row(job, *ids[job.scope], documents) for job in jobs)
-    stage(conn, "incoming_job", COLUMNS, rows)
-    added: int = conn.execute(_ADD, {"source": source}).scalar_one()
-    if added == len(jobs):
-        return added, []
-    return added, sorted(conn.execute(_OTHERS).scalars())
+    asked = {(projects[job.scope].tenant_id, job.key): job for job in jobs}
+
+    def add() -> tuple[int, list[int]]:
+        known = _known(conn, asked)
+        rows = [
+            _row(job, projects[job.scope], documents[(key[0], job.document)], source)
+            for key, job in asked.items()
+            if key not in known
+        ]
+        copy_binary(conn, "job", COLUMNS, rows)
+        others = [asked[key].at for key, digest in known.items() if digest != asked[key].digest]
+        return len(rows), sorted(others)
+
+    return unless_added_meanwhile(conn, add)
 
 
-def _row(
-    job: IncomingJob, tenant_id: int, project_id: int, documents: Mapping[Key, int]
-) -> tuple[Any, ...]:
-    document_id = documents[(tenant_id, job.document)]
-    return (job.at, tenant_id, project_id, job.key, job.digest, document_id, *job[5:])
+def _known(
+    conn: Connection, asked: Mapping[tuple[int, str], IncomingJob]
+) -> dict[tuple[int, str], bytes]:
+    """The digests of those jobs that are there, by tenant and key."""
+    found = conn.execute(
+        _KNOWN,
+        {"tenants": numbers(tenant for tenant, _ in asked), "keys": texts(key for _, key in asked)},
+    )
+    return {(tenant, key): digest for tenant, key, digest in found}
+
+
+def _row(job: IncomingJob, project: Scope, document_id: int, source: str) -> tuple[Any, ...]:
+    return (
+        project.tenant_id,
+        project.id,
+        document_id,
+        source,
+        job.key,
+        job.digest,
+        job.task,
+        jsonb(job.params),
+        jsonb(job.tags),
+        job.priority,
+        job.deadline,
+        job.min_quality_ppm,
+        job.max_cost_nusd,
+        text_array(job.residency),
+        job.data_class,
+        job.run_when,
+        job.gain_nusd,
+        job.loss_nusd,
+    )
 
 
 _QUEUED = text("SELECT count(*) FROM (SELECT FROM job WHERE state = 'queued' LIMIT :limit) queued")

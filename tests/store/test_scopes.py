@@ -100,7 +100,7 @@ def test_a_job_cannot_be_given_to_another_tenants_project(conn: Connection) -> N
         values,
     ).scalar_one()
 
-    with pytest.raises(IntegrityError, match="fk_job_project_id"):
+    with pytest.raises(IntegrityError, match="project is not its tenant's"):
         conn.execute(
             text(
                 "INSERT INTO job (tenant_id, project_id, key, digest, document_id, task,"
