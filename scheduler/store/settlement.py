@@ -48,7 +48,9 @@ class JobMove(NamedTuple):
     wait_s: float = 0.0
 
 
-# The fence is the parcel's, locked before; the WHERE holds that nobody else moved the job.
+# The fence is the parcel's, locked before; the WHERE holds that nobody else moved the job.  Only
+# the id finds it: by the index of planned jobs, which seems small where many were planned since
+# Postgres last counted, it would read all of them for every flush.
 _MOVE = text("""
     UPDATE job
     SET state = moved.state,
@@ -67,14 +69,15 @@ _MOVE = text("""
                 CAST(:frees AS bigint[]), CAST(:used AS bigint[]), CAST(:held AS bigint[]),
                 CAST(:spent AS bigint[]), CAST(:reasons AS text[]), CAST(:waits AS float8[]))
          AS moved (id, parcel_id, state, free, used, held, spent, reason, wait)
-    WHERE job.id = moved.id AND job.parcel_id = moved.parcel_id AND job.state = 'planned'
-      AND job.reserved_nusd - job.held_nusd = moved.free
+    WHERE job.id = moved.id
+      AND coalesce(job.state = 'planned' AND job.parcel_id = moved.parcel_id
+                   AND job.reserved_nusd - job.held_nusd = moved.free, false)
 """)
 
 _FILL = text("""
     UPDATE job SET reserved_nusd = reserved_nusd + filled.granted
     FROM unnest(CAST(:ids AS bigint[]), CAST(:granted AS bigint[])) AS filled (id, granted)
-    WHERE job.id = filled.id AND job.state = 'planned'
+    WHERE job.id = filled.id AND coalesce(job.state = 'planned', false)
 """)
 
 _LOCK = text("""

@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
-from scheduler.domain.job import When
+from scheduler.domain.job import JobState, When
 from scheduler.store.bells import due_bells, mark_rung
 from scheduler.store.parcels_made import undone_work
+from scheduler.store.settlement import JobMove, fill, move_jobs
 from scheduler.store.waking import bring_forward, latest_change, wake
 from scheduler.store.windows import due_jobs, read_window
 from tests.planning.queued import CHEAP, NOON, add_budget, add_offers, fill_queue
@@ -30,6 +31,11 @@ OLD_WORK = """
     INSERT INTO parcel (plan_id, offer_id, provider_id, jobs, state, attempt_limit, due_at)
         SELECT 1, 1, 1, 1, CASE WHEN n <= :few THEN 'ready' ELSE 'done' END, 5, now()
         FROM generate_series(1, :rows) AS n;
+"""
+
+JUST_PLANNED = """
+    UPDATE job SET state = 'planned', parcel_id = 1, booked_on = now(), finished_at = NULL
+    WHERE id > :few
 """
 
 
@@ -80,6 +86,38 @@ def test_it_is_answered_without_reading_all_jobs_or_parcels(
     after = rows_read(old_engine)
     assert after["job"] - before["job"] < 10 * FEW
     assert after["parcel"] - before["parcel"] < 10 * FEW
+
+
+def test_a_flush_reads_only_its_own_jobs_among_many_that_were_just_planned(
+    old_engine: Engine,
+) -> None:
+    ids = range(FEW + 1, FEW + 101)
+    with old_engine.connect() as conn:
+        conn.execute(text(JUST_PLANNED), {"few": FEW})
+        before = jobs_read(conn)
+        fill(conn, dict.fromkeys(ids, 5))
+        move_jobs(
+            conn,
+            [
+                JobMove(job_id=n, parcel_id=1, state=JobState.DONE, free_nusd=5, used_nusd=5)
+                for n in ids
+            ],
+            wait_most_s=60,
+        )
+        after = jobs_read(conn)
+        conn.rollback()
+
+    assert after - before <= 5 * len(ids)
+
+
+def jobs_read(conn: Connection) -> int:
+    """How many rows of jobs this transaction has looked at."""
+    return conn.execute(
+        text("""
+            SELECT seq_tup_read + coalesce(idx_tup_fetch, 0)
+            FROM pg_stat_xact_user_tables WHERE relname = 'job'
+        """)
+    ).scalar_one()
 
 
 def rows_read(engine: Engine) -> dict[str, int]:
