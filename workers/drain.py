@@ -3,8 +3,9 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -43,7 +44,8 @@ class Drain:
         self._oldest_at = 0.0
         self._wrote_at = time.monotonic()
         self._news = asyncio.Event()
-        self._feeding: asyncio.Task[None] | None = None
+        self._leasing: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
 
     async def run(self, *, for_s: float) -> None:
         """Work until no parcel is ready, or for *for_s* and as long as those in hand take."""
@@ -89,15 +91,32 @@ class Drain:
     # When to do what.
 
     def _feed(self, *, may_lease: bool) -> None:
-        """See to it that more is leased and read, beside all else, where little is left."""
-        if self._feeding is not None:
-            if not self._feeding.done():
-                return
-            self._feeding.result()
-            self._feeding = None
-        if self._stock.is_low(may_lease=may_lease):
-            self._feeding = asyncio.create_task(self._stock.feed(may_lease=may_lease))
-            self._feeding.add_done_callback(lambda _: self._news.set())
+        """See to it that more is leased, and more is read, beside all else, where little is left.
+
+        Neither waits for the other: what is leased already can be read, noted and called.
+        """
+        stock = self._stock
+        is_short = may_lease and stock.wants_parcels()
+        self._leasing = self._beside(self._leasing, stock.lease, is_wanted=is_short)
+        self._reading = self._beside(self._reading, stock.read, is_wanted=stock.wants_texts())
+
+    def _beside(
+        self,
+        task: asyncio.Task[None] | None,
+        work: Callable[[], Coroutine[Any, Any, None]],
+        *,
+        is_wanted: bool,
+    ) -> asyncio.Task[None] | None:
+        """*task* while it goes on; after that the one that does *work*, if it *is_wanted*."""
+        if task is not None:
+            if not task.done():
+                return task
+            task.result()
+        if not is_wanted:
+            return None
+        task = asyncio.create_task(work())
+        task.add_done_callback(lambda _: self._news.set())
+        return task
 
     def _is_due(self) -> bool:
         """Whether to write now, and not wait for more to be written with it."""
@@ -115,7 +134,7 @@ class Drain:
 
     def _is_over(self) -> bool:
         held = self._stock.left or self._turns or self._stock.out or self._stock.waiting
-        return not held and self._feeding is None
+        return not held and self._leasing is None and self._reading is None
 
     async def _wait(self, *, at_most_s: float = float("inf")) -> None:
         """Wait for news, or for the time of the next flush or renewal."""
@@ -246,8 +265,9 @@ class Drain:
         """Settle what is finished, wait a while for what is under way, give back the rest."""
         reason = "the worker was told to stop"
         ends_at = time.monotonic() + self._policy.stop_s
-        if self._feeding is not None:
-            await self._feeding
+        for task in (self._leasing, self._reading):
+            if task is not None:
+                await task
         for channel in self._desk.channels():
             channel.withdraw(self, reason)
         while self._stock.out and time.monotonic() < ends_at:

@@ -44,7 +44,6 @@ class Stock:
         self._provider_id = provider_id
         self._log = log
         self._ended = ended
-        self._being_read = 0
 
     @property
     def out(self) -> int:
@@ -54,39 +53,48 @@ class Stock:
     @property
     def waiting(self) -> int:
         """Jobs whose next call is not yet noted."""
-        kept = (len(supply.fresh) + len(supply.ready) for supply in self.supplies.values())
-        return sum(kept) + self._being_read
+        return sum(supply.waiting for supply in self.supplies.values())
 
     def wants_more(self) -> bool:
         """Whether an offer is about to have nothing to do."""
         return any(supply.wants_more() for supply in self.supplies.values())
 
-    # Filling it: `feed` runs beside the flushes, one at a time.
+    # Filling it: `lease` and `read` run beside the flushes and each other, one of each at a time.
 
-    def is_low(self, *, may_lease: bool) -> bool:
-        """Whether `feed` has something to do."""
-        wants = any(supply.wants_ready() for supply in self.supplies.values())
-        return wants or (may_lease and self._parcels_wanted() > 0)
+    def wants_parcels(self) -> bool:
+        """Whether few jobs wait, so that more parcels should be leased."""
+        return self._parcels_wanted() > 0
 
-    async def feed(self, *, may_lease: bool) -> None:
-        """Lease parcels if few jobs wait, and read the documents of those that are next."""
-        wanted = self._parcels_wanted() if may_lease else 0
-        if wanted:
-            await self._lease(wanted)
+    def wants_texts(self) -> bool:
+        """Whether documents should be read for the calls that are next."""
+        return any(supply.wants_ready() for supply in self.supplies.values())
+
+    async def lease(self) -> None:
+        """Lease parcels, and choose for their jobs."""
+        await self._lease(self._parcels_wanted())
+
+    async def read(self) -> None:
+        """Read the documents of the jobs that are next."""
         hands = self._next_to_read()
-        self._being_read = len(hands)
-        try:
-            await self._read(hands)
-        finally:
-            self._being_read = 0
+        prepared = await self._desk.in_database(lambda conn: prepare(conn, hands))
+        for supply in self.supplies.values():
+            supply.being_read = 0
+        for turn in prepared.turns:
+            self._ended(turn)
+        for hand, prompt in prepared.prompts:
+            # Its parcel may have been lost meanwhile.
+            if hand.job.lease in self.left:
+                self.supplies[hand.option.offer_id].ready.append((hand, prompt))
 
     def _parcels_wanted(self) -> int:
         if self.is_dry:
             return 0
-        most = self._desk.policy.flush_jobs
+        # Some are read while others are noted, and more are leased while those are read.
+        soon = sum(supply.target for supply in self.supplies.values())
+        most = max(self._desk.policy.flush_jobs, 2 * soon)
         waiting = self.waiting
         # An offer that is slow must not keep the parcels of the others from being taken.
-        idle = any(not supply.fresh and not supply.ready for supply in self.supplies.values())
+        idle = any(not supply.waiting for supply in self.supplies.values())
         if len(self.left) >= PARCELS_MOST or (waiting >= most and not idle):
             return 0
         return max(1, (most - waiting) // PARCEL_JOBS)
@@ -138,18 +146,8 @@ class Stock:
                 if hands and size > TEXT_BYTES_MOST:
                     return hands
                 hands.append(supply.fresh.popleft())
+                supply.being_read += 1
         return hands
-
-    async def _read(self, hands: list[InHand]) -> None:
-        if not hands:
-            return
-        prepared = await self._desk.in_database(lambda conn: prepare(conn, hands))
-        for turn in prepared.turns:
-            self._ended(turn)
-        for hand, prompt in prepared.prompts:
-            # Its parcel may have been lost meanwhile.
-            if hand.job.lease in self.left:
-                self.supplies[hand.option.offer_id].ready.append((hand, prompt))
 
     # Choosing.
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from workers.inhand import InHand
 from workers.prompts import Prompt
 
+GROWTH = 4
+"""How many times as many calls are noted ahead once an offer ran dry."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Supply:
@@ -13,14 +16,15 @@ class Supply:
 
     Each call is noted in the database before it is made, so some must be noted ahead, or the
     offer waits for the database; but what was noted and not made when a worker dies has an
-    unknown outcome.  So *ahead* doubles whenever the offer ran dry while the next calls were
-    being noted, and shrinks when half of it was not needed in the time between two flushes that
-    nothing hurried.
+    unknown outcome.  So *ahead* grows `GROWTH` times whenever the offer ran dry while the next
+    calls were being noted, and shrinks when half of it was not needed in the time between two
+    flushes that nothing hurried.
 
     Attributes:
         share: calls that may be under way.
         most: *ahead* never grows beyond it.
         fresh: jobs whose document is not yet read.
+        being_read: how many more there are whose document is read just now.
         ready: jobs with what is to be sent for them, to be noted.
         out: calls noted, whose outcome is not yet here.
         ahead: how many calls are noted beyond those under way.
@@ -29,6 +33,7 @@ class Supply:
     share: int
     most: int
     fresh: deque[InHand] = field(default_factory=deque)
+    being_read: int = 0
     ready: deque[tuple[InHand, Prompt]] = field(default_factory=deque)
     out: int = 0
     ahead: int = 0
@@ -41,6 +46,16 @@ class Supply:
         return max(1, self.share // 4)
 
     @property
+    def _more(self) -> int:
+        """What *ahead* is once the offer ran dry."""
+        return min(GROWTH * self.ahead, self.most)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs whose next call is not yet noted."""
+        return len(self.fresh) + self.being_read + len(self.ready)
+
+    @property
     def target(self) -> int:
         """How many calls are to be out."""
         return self.share + self.ahead
@@ -51,8 +66,12 @@ class Supply:
         return bool(self.ready) and self.out <= self.share + self.ahead // 2
 
     def wants_ready(self) -> int:
-        """How many more documents are to be read, so that the next note need not wait."""
-        return min(len(self.fresh), max(0, self.target - len(self.ready)))
+        """How many more documents are to be read, so that the next note need not wait.
+
+        As many as it takes even if the offer runs dry until then.
+        """
+        soon = self.share + self._more
+        return min(len(self.fresh), max(0, soon - len(self.ready)))
 
     def shrink(self) -> None:
         """Note fewer ahead from now on, if half of them was not needed."""
@@ -68,5 +87,5 @@ class Supply:
         """Add *count* calls that may go out now; more are noted ahead if these came too late."""
         is_dry = self.out < self.share
         if is_dry and (self.fresh or self.ready):
-            self.ahead = min(2 * self.ahead, self.most)
+            self.ahead = self._more
         self.out += count

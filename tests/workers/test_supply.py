@@ -2,7 +2,7 @@
 
 from typing import Any, cast
 
-from workers.supply import Supply
+from workers.supply import GROWTH, Supply
 
 
 def supply(*, jobs: int, share: int = 64, most: int = 1_000) -> Supply:
@@ -24,7 +24,7 @@ def test_an_offer_that_ran_dry_while_jobs_waited_has_more_noted_ahead() -> None:
     before = one.ahead
     one.out = 63
     one.noted(20)
-    assert one.ahead == 2 * before
+    assert one.ahead == GROWTH * before
     assert one.out == 83
 
 
@@ -50,6 +50,21 @@ def test_no_more_is_noted_ahead_than_one_flush_may_settle() -> None:
         one.out = 0
         one.noted(1)
     assert one.ahead == 100
+
+
+def test_as_much_is_read_as_is_noted_once_the_offer_has_run_dry() -> None:
+    one = supply(jobs=20)
+    one.fresh.extend(cast("Any", range(500)))
+    one.ready.extend(cast("Any", [(n, None) for n in range(one.wants_ready())]))
+    one.noted(0)
+    assert len(one.take()) == one.target
+
+
+def test_what_is_being_read_still_waits() -> None:
+    one = supply(jobs=20)
+    one.fresh.extend(cast("Any", range(30)))
+    one.being_read = 50
+    assert one.waiting == 100
 
 
 def test_half_is_noted_while_the_other_half_is_made() -> None:
