@@ -76,8 +76,9 @@ class Drain:
         if not self._turns:
             self._oldest_at = time.monotonic()
         self._turns.append(turn)
-        # The first one says until when the others may be waited for.
-        if len(self._turns) == 1 or self._is_due():
+        # Asked for every call, and for nothing while there is news anyhow.  The first one says
+        # until when the others may be waited for.
+        if not self._news.is_set() and (len(self._turns) == 1 or self._is_due()):
             self._news.set()
 
     def _verdict(self, hand: InHand, outcome: Outcome) -> Verdict:

@@ -9,6 +9,9 @@ from scheduler.store.pace import Limit
 SLICE_S = 0.5
 """How much of an offer's time is taken at once: one statement for that many calls."""
 
+SPARE_S = 0.02
+"""So much is taken even for fewer calls: it keeps nobody else waiting, and more calls may come."""
+
 Take = Callable[[int, int], Awaitable[float]]
 """Takes a slice for (requests, tokens) from all workers' line; seconds until it begins."""
 
@@ -22,14 +25,20 @@ class Slice:
 
 
 def slice_for(limit: Limit, *, waiting: int, tokens_each: int) -> Slice:
-    """What to take for *waiting* calls: no more than they need, nor than `SLICE_S` lets through.
+    """What to take for *waiting* calls: what they need, but no more than `SLICE_S` lets through.
 
-    One call is always taken, however long its place on the line.
+    Nor less than `SPARE_S` does.  One call is always taken, however long its place on the line.
     """
-    by_requests = int(limit.requests_per_minute * SLICE_S / 60)
-    by_tokens = int(limit.tokens_per_minute * SLICE_S / 60) // max(tokens_each, 1)
-    requests = max(1, min(waiting, by_requests, by_tokens))
+    most, least = (_let_through(limit, tokens_each, for_s=for_s) for for_s in (SLICE_S, SPARE_S))
+    requests = max(1, least, min(waiting, most))
     return Slice(requests=requests, tokens=requests * tokens_each)
+
+
+def _let_through(limit: Limit, tokens_each: int, *, for_s: float) -> int:
+    """How many whole calls *limit* lets through in *for_s*."""
+    by_requests = int(limit.requests_per_minute * for_s / 60)
+    by_tokens = int(limit.tokens_per_minute * for_s / 60) // max(tokens_each, 1)
+    return min(by_requests, by_tokens)
 
 
 class Pacer:

@@ -69,17 +69,24 @@ def test_nobody_takes_a_slice_before_the_time_that_the_provider_named(
 
 
 @given(st.integers(1, 10**6), st.integers(1, 10**7), st.integers(1, 5_000), st.integers(0, 10**5))
-def test_a_slice_is_no_more_than_is_needed_nor_than_half_a_second_lets_through(
+def test_a_slice_is_what_is_needed_if_half_a_second_lets_that_through(
     requests: int, tokens: int, waiting: int, tokens_each: int
 ) -> None:
     limit = Limit(requests_per_minute=requests, tokens_per_minute=tokens)
 
     taken = slice_for(limit, waiting=waiting, tokens_each=tokens_each)
 
-    assert 1 <= taken.requests <= waiting
+    spare = min(requests / 3_000, tokens / 3_000 / max(tokens_each, 1))
+    assert 1 <= taken.requests <= max(waiting, spare)
+    assert taken.requests >= min(waiting, int(spare))
     assert taken.requests == 1 or taken.requests <= requests / 120
     assert taken.requests == 1 or taken.tokens <= tokens / 120
     assert taken.tokens == taken.requests * tokens_each
+
+
+def test_a_slice_is_more_than_is_needed_where_that_keeps_nobody_waiting() -> None:
+    limit = Limit(requests_per_minute=60_000, tokens_per_minute=10**9)
+    assert slice_for(limit, waiting=1, tokens_each=100).requests == 20
 
 
 def test_calls_wait_until_their_slice_begins() -> None:
