@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, select, text, update
@@ -12,6 +13,7 @@ from scheduler.domain.ledger import EntryKind
 from scheduler.domain.work import AttemptState
 from scheduler.store.evidence import append
 from scheduler.store.ledger import Entry, book, grant
+from scheduler.store.settlement import lock_jobs
 from scheduler.store.tables.catalog import offer, provider
 from scheduler.store.tables.jobs import job, result
 from scheduler.store.tables.work import attempt
@@ -87,40 +89,69 @@ def resolve(conn: Connection, resolution: Resolution, *, by: str) -> None:
     Raises:
         NotUnknown: it is settled already, or was never made.
     """
-    _settle(conn, resolution)
-    append(
-        conn,
-        stream=STREAM,
-        kind="resolution",
-        bodies=[
-            {
-                "attempt": str(resolution.attempt_id),
-                "by": by,
-                "cost_nusd": resolution.cost_nusd,
-                "input_tokens": resolution.input_tokens,
-                "output_tokens": resolution.output_tokens,
-            }
-        ],
-    )
+    if not resolve_late(conn, [resolution], by=by):
+        state = conn.execute(
+            select(attempt.c.state).where(attempt.c.id == resolution.attempt_id)
+        ).scalar_one_or_none()
+        raise NotUnknown(resolution.attempt_id, state)
 
 
 def resolve_late(conn: Connection, resolutions: Sequence[Resolution], *, by: str) -> int:
-    """Resolve those of *resolutions* that are still unknown; how many were."""
-    resolved = 0
-    for one in sorted(resolutions, key=lambda resolution: resolution.attempt_id):
-        try:
-            resolve(conn, one, by=by)
-        except NotUnknown:
-            continue
-        resolved += 1
-    return resolved
+    """Resolve those of *resolutions* that are still unknown; how many were.
+
+    Locks are taken as in a flush: all jobs, then all budgets, then the evidence's head.  The jobs
+    are another worker's by now, whose flush may hold one of them and wait for a budget.
+    """
+    known = {one.attempt_id: one for one in resolutions}
+    found = _lock(conn, list(known))
+    bills = [_settle(conn, row, known[row.id]) for row in found]
+    _book(conn, bills)
+    bodies = [
+        {
+            "attempt": str(row.id),
+            "by": by,
+            "cost_nusd": known[row.id].cost_nusd,
+            "input_tokens": known[row.id].input_tokens,
+            "output_tokens": known[row.id].output_tokens,
+        }
+        for row in found
+    ]
+    if bodies:
+        append(conn, stream=STREAM, kind="resolution", bodies=bodies)
+    return len(found)
 
 
-def _settle(conn: Connection, resolution: Resolution) -> None:
-    found = _lock(conn, resolution.attempt_id)
+class _Bill(NamedTuple):
+    """What one attempt turned out to have cost, and what it is to be posted as."""
+
+    attempt: Row[*tuple[Any, ...]]
+    kind: EntryKind
+    cost_nusd: int
+
+    @property
+    def short_nusd(self) -> int:
+        """How much of it was not held."""
+        held_nusd: int = self.attempt.reserved_nusd
+        return max(0, self.cost_nusd - held_nusd)
+
+    def entry(self, kind: EntryKind, amount_nusd: int) -> Entry:
+        return Entry(
+            kind=kind,
+            amount_nusd=amount_nusd,
+            tenant_id=self.attempt.tenant_id,
+            project_id=self.attempt.project_id,
+            booked_on=self.attempt.booked_on,
+            job_id=self.attempt.job_id,
+            plan_id=self.attempt.plan_id,
+            attempt_id=self.attempt.id,
+            offer_id=self.attempt.offer_id,
+        )
+
+
+def _settle(conn: Connection, found: Row[*tuple[Any, ...]], resolution: Resolution) -> _Bill:
     used = conn.execute(
         select(result.c.job_id).where(
-            result.c.job_id == found.job_id, result.c.attempt_id == resolution.attempt_id
+            result.c.job_id == found.job_id, result.c.attempt_id == found.id
         )
     ).first()
     _give_up_hold(conn, found, spent_nusd=resolution.cost_nusd)
@@ -135,34 +166,30 @@ def _settle(conn: Connection, resolution: Resolution) -> None:
         )
     )
     kind = EntryKind.POSTING if used else EntryKind.WASTE
-    _book(conn, found, cost_nusd=resolution.cost_nusd, kind=kind)
+    return _Bill(attempt=found, kind=kind, cost_nusd=resolution.cost_nusd)
 
 
 # The job before its attempt, as everywhere; a settled attempt is told by its state.
-_JOB = text("SELECT id FROM job WHERE id = :id FOR UPDATE")
-_ATTEMPT = text("""
+_ATTEMPTS = text("""
     SELECT attempt.id, started_at, attempt.job_id, attempt.offer_id, attempt.reserved_nusd,
            attempt.booked_on, job.tenant_id, job.project_id, job.plan_id
     FROM attempt JOIN job ON job.id = attempt.job_id
-    WHERE attempt.id = :id AND attempt.state = 'unknown'
+    WHERE attempt.id = ANY(CAST(:ids AS uuid[])) AND attempt.state = 'unknown'
+    ORDER BY attempt.id
     FOR UPDATE OF attempt
 """)
 
 
-def _lock(conn: Connection, attempt_id: UUID) -> Row[tuple[object, ...]]:
-    known = conn.execute(
-        select(attempt.c.job_id, attempt.c.state).where(attempt.c.id == attempt_id)
-    ).one_or_none()
-    if known is None:
-        raise NotUnknown(attempt_id, None)
-    conn.execute(_JOB, {"id": known.job_id})
-    found = conn.execute(_ATTEMPT, {"id": attempt_id}).one_or_none()
-    if found is None:
-        raise NotUnknown(attempt_id, known.state)
-    return found
+def _lock(conn: Connection, attempt_ids: list[UUID]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Those of *attempt_ids* that are unknown, with their jobs' facts; they and the jobs locked."""
+    job_ids = conn.execute(
+        select(attempt.c.job_id).where(attempt.c.id.in_(attempt_ids)).distinct()
+    ).scalars()
+    lock_jobs(conn, list(job_ids))
+    return conn.execute(_ATTEMPTS, {"ids": attempt_ids}).all()
 
 
-def _give_up_hold(conn: Connection, found: Row[tuple[object, ...]], *, spent_nusd: int) -> None:
+def _give_up_hold(conn: Connection, found: Row[*tuple[Any, ...]], *, spent_nusd: int) -> None:
     given_up = conn.execute(
         update(job)
         .where(job.c.id == found.job_id, job.c.held_nusd >= found.reserved_nusd)
@@ -176,35 +203,21 @@ def _give_up_hold(conn: Connection, found: Row[tuple[object, ...]], *, spent_nus
         raise Broken(f"job {found.job_id} holds less than its unknown attempt {found.id}")
 
 
-def _book(
-    conn: Connection, found: Row[tuple[object, ...]], *, cost_nusd: int, kind: EntryKind
-) -> None:
-    held_nusd, day = found.reserved_nusd, found.booked_on
-    assert isinstance(held_nusd, int)
-    assert isinstance(day, date)
-    short_nusd = max(0, cost_nusd - held_nusd)
-    granted = short_nusd > 0 and grant(conn, [(found.project_id, day, short_nusd)]) == [True]
-    amounts = {
-        EntryKind.RESERVATION: short_nusd if granted else 0,
-        kind: cost_nusd if granted else cost_nusd - short_nusd,
-        EntryKind.OVERRUN: 0 if granted else short_nusd,
-        EntryKind.RELEASE: max(0, held_nusd - cost_nusd),
-    }
-    book(
+def _book(conn: Connection, bills: Sequence[_Bill]) -> None:
+    entries = []
+    for bill in bills:
+        held_nusd = bill.attempt.reserved_nusd
+        if paid_nusd := bill.cost_nusd - bill.short_nusd:
+            entries.append(bill.entry(bill.kind, paid_nusd))
+        if left_nusd := max(0, held_nusd - bill.cost_nusd):
+            entries.append(bill.entry(EntryKind.RELEASE, left_nusd))
+    shorts = [bill for bill in bills if bill.short_nusd]
+    answers = grant(
         conn,
-        [
-            Entry(
-                kind=entry,
-                amount_nusd=amount_nusd,
-                tenant_id=found.tenant_id,
-                project_id=found.project_id,
-                booked_on=day,
-                job_id=found.job_id,
-                plan_id=found.plan_id,
-                attempt_id=found.id,
-                offer_id=found.offer_id,
-            )
-            for entry, amount_nusd in amounts.items()
-            if amount_nusd
-        ],
+        [(one.attempt.project_id, one.attempt.booked_on, one.short_nusd) for one in shorts],
+        booking=entries,
     )
+    for bill, is_granted in zip(shorts, answers, strict=True):
+        kinds = (EntryKind.RESERVATION, bill.kind) if is_granted else (EntryKind.OVERRUN,)
+        entries += [bill.entry(kind, bill.short_nusd) for kind in kinds]
+    book(conn, entries)
