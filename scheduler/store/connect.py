@@ -19,6 +19,8 @@ def open_engine(url: str, *, pool_size: int = 4, statement_timeout_s: int = 300)
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_pre_ping=True,
+        # The connection that was used last has its statements prepared.
+        pool_use_lifo=True,
         connect_args={"options": options, "application_name": "apportion"},
     )
 

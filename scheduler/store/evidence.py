@@ -17,15 +17,17 @@ def append(conn: Connection, *, stream: str, kind: str, bodies: Sequence[Any]) -
 
     The stream's head stays locked until that ends, so this is called last in it.
     """
-    conn.execute(
-        insert(evidence_head).values(stream=stream, seq=0, digest=GENESIS).on_conflict_do_nothing()
-    )
     # clock_timestamp() under the head's lock: a stream's records are in the order of their times.
-    head = conn.execute(
+    locked = (
         select(evidence_head.c.seq, evidence_head.c.digest, func.clock_timestamp().label("at"))
         .where(evidence_head.c.stream == stream)
         .with_for_update()
-    ).one()
+    )
+    head = conn.execute(locked).one_or_none()
+    if head is None:
+        first = insert(evidence_head).values(stream=stream, seq=0, digest=GENESIS)
+        conn.execute(first.on_conflict_do_nothing())
+        head = conn.execute(locked).one()
     seq, digest, rows = head.seq, head.digest, []
     for body in bodies:
         seq += 1
