@@ -177,6 +177,18 @@ def test_partitions_are_made_for_the_months_to_come(conn: Connection) -> None:
     assert conn.execute(children).scalar_one() == before + 2
 
 
+def test_records_are_stored_as_they_are_in_every_month(conn: Connection) -> None:
+    conn.execute(select(func.ensure_partitions(5)))
+    stored = conn.execute(
+        text("""
+            SELECT attstorage, count(*) FROM pg_attribute
+            JOIN pg_inherits ON inhrelid = attrelid
+            WHERE inhparent = 'evidence'::regclass AND attname = 'body' GROUP BY attstorage
+        """)
+    )
+    assert [kind for kind, _ in stored] == ["e"]
+
+
 def test_two_processes_make_each_month_once(engine: Engine) -> None:
     together = Barrier(2)
 
