@@ -29,6 +29,7 @@ from scheduler.garbage import collect_rarely
 from scheduler.intake.batch import Batch, Handler, Slice, read_part
 from scheduler.intake.jobs import QueueGauge
 from scheduler.intake.partitions import Listener, Partitions
+from scheduler.intake.topics import LOOK_S, Topics
 from scheduler.intake.writer import RETRY_S, Stopping, Writer, is_passing
 
 POLL_MS = 1_000
@@ -99,12 +100,16 @@ def run(
     for handler in intake.handlers.values():
         handler.warm_up()
     collect_rarely()
+    topics = Topics(kafka=intake.kafka, wanted=list(intake.handlers), log=log, clock=clock)
     tries = 0
     while not stop.is_set():
         began = clock()
         try:
-            with _session(engine, intake, stop=stop, log=log, clock=clock) as session:
-                session.run()
+            if topics.look():
+                with _session(engine, intake, topics, stop=stop, log=log, clock=clock) as session:
+                    session.run()
+            else:
+                stop.wait(LOOK_S)
         except KafkaError as error:
             reason, waits_for = str(error), "Kafka"
         except DBAPIError as error:
@@ -112,7 +117,7 @@ def run(
                 raise
             reason, waits_for = str(error.orig), "Postgres"
         else:
-            return
+            continue
         # Whoever ran for a while is not failing again, but anew.
         tries = 0 if clock() - began > 60 else tries + 1
         log.warning(f"intake waits for {waits_for}", tries=tries, error=reason)
@@ -123,6 +128,7 @@ def run(
 def _session(
     engine: Engine,
     intake: Intake,
+    topics: Topics,
     *,
     stop: threading.Event,
     log: Any,
@@ -144,10 +150,11 @@ def _session(
         partitions = Partitions(
             consumer=consumer, engine=engine, dead_topic=intake.dead_topic, log=log
         )
-        consumer.subscribe(list(intake.handlers), listener=Listener(partitions))
+        consumer.subscribe(topics.there, listener=Listener(partitions))
         gauge = QueueGauge(engine=engine, jobs_max=intake.policy.queue_jobs_max, clock=clock)
         yield _Session(
             intake=intake,
+            topics=topics,
             consumer=consumer,
             partitions=partitions,
             writer=writer,
@@ -166,6 +173,7 @@ class _Session:
     """One membership in the group: polls and reads here, while `Writer` stores the batch before."""
 
     intake: Intake
+    topics: Topics
     consumer: KafkaConsumer
     partitions: Partitions
     writer: Writer
@@ -177,7 +185,8 @@ class _Session:
     _held: frozenset[TopicPartition] = frozenset()
 
     def run(self) -> None:
-        while not self.stop.is_set():
+        """Take in until told to stop, or until there are other topics to read."""
+        while not self.stop.is_set() and not self.topics.have_come():
             self._hold_if_full()
             batch = self._read(self._poll())
             if not self._finish():
