@@ -14,6 +14,7 @@ from scheduler.domain.errors import Refused
 Floats = NDArray[np.float64]
 
 WRITTEN = click.Path(dir_okay=False, path_type=Path)
+PICTURES = (".png", ".svg")
 MEANINGS = {
     "gain": "what a good answer is worth (G)",
     "loss": "what a bad one costs (L)",
@@ -25,8 +26,11 @@ MEANINGS = {
 class BadRange(Refused):
     """A range that is none."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(f"{text!r} is not a range; write LOW:HIGH, like 0.5:2, or one number")
+    def __init__(self, option: str, text: str) -> None:
+        super().__init__(
+            f"{option} {text!r} is not a range; write LOW:HIGH, like 0.5:2, or one number from 0 on"
+        )
+        self.option = option
         self.text = text
 
 
@@ -47,18 +51,19 @@ class Range(click.ParamType["tuple[float, float]"]):
     def convert(
         self,
         value: object,
-        param: click.Parameter | None,  # noqa: ARG002 - click passes it
+        param: click.Parameter | None,
         ctx: click.Context | None,  # noqa: ARG002 - click passes it
     ) -> tuple[float, float]:
         if isinstance(value, tuple):
             return value
+        option = param.opts[0] if param else "the range"
         parts = str(value).split(":")
         try:
             low, high = float(parts[0]), float(parts[-1])
         except ValueError:
-            raise BadRange(str(value)) from None
+            raise BadRange(option, str(value)) from None
         if len(parts) > 2 or not (0 <= low <= high < np.inf):
-            raise BadRange(str(value))
+            raise BadRange(option, str(value))
         return low, high
 
 
@@ -142,6 +147,8 @@ def roi(
         raise ImpossibleRange("--gain", "an answer that is worth nothing needs no advice")
     if objective == "roi" and price[0] <= 0:
         raise ImpossibleRange("--price", "a return on nothing spent is no number; start above 0")
+    if plot is not None and plot.suffix not in PICTURES:
+        raise click.BadParameter(f"{plot}: write .png or .svg", param_hint="--plot")
     ranges = {"gain": gain, "loss": loss, "p": probability, "price": price}
 
     def result(inputs: Mapping[str, Floats]) -> Floats:
@@ -181,7 +188,10 @@ def roi(
     unit = "USD per answer" if objective == "earnings" else "USD per dollar spent"
     click.echo(f"In the middle of the ranges: {answer['at_the_middle']:.4g} {unit}.")
     click.echo(f"There, an answer pays from p = {even:.3f} on.")
-    click.echo(f"Measure {MEANINGS[found[0].name]} first: it moves the result most.")
+    if found[0].total > 0:
+        click.echo(f"Measure {MEANINGS[found[0].name]} first: it moves the result most.")
+    else:
+        click.echo("Nothing moves it: give at least one of the inputs as a range, like 0.5:2.")
 
 
 def _plot(path: Path, answer: Mapping[str, object]) -> None:

@@ -89,9 +89,12 @@ def main() -> None:
         click.echo(f"apportion: {said}", err=True)
         sys.exit(1)
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno in FULL:
+            said = "the disk is full; make room, and run the same command again"
+        elif error.filename is not None:
+            # Files that a person named: what is ours is looked after where it is used.
+            said = harmless(f"{error.filename}: {error.strerror}")
+        else:
             raise
-        click.echo(
-            "apportion: the disk is full; make room, and run the same command again", err=True
-        )
+        click.echo(f"apportion: {said}", err=True)
         sys.exit(1)

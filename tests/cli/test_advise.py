@@ -47,8 +47,23 @@ def test_people_read_a_table_and_what_to_measure_first() -> None:
 
 @pytest.mark.parametrize("text", ["a:b", "2:1", "1:2:3", "-1:1", "nan"])
 def test_what_is_no_range_is_refused(text: str) -> None:
-    with pytest.raises(BadRange):
+    with pytest.raises(BadRange, match="--gain"):
         advised("--gain", text)
+
+
+def test_where_nothing_varies_nothing_is_to_be_measured() -> None:
+    fixed = ("--gain", "1", "--loss", "0", "--p", "0.5", "--price", "0.1", "--samples", "64")
+    done = CliRunner().invoke(command, ["roi", *fixed])
+
+    assert "Nothing moves it" in done.output
+    assert "Measure" not in done.output
+
+
+def test_a_picture_of_no_kind_is_refused(tmp_path: Path) -> None:
+    done = CliRunner().invoke(command, ["roi", "--plot", str(tmp_path / "a.txt")])
+
+    assert done.exit_code == 2
+    assert ".png or .svg" in done.output
 
 
 def test_a_return_on_nothing_spent_is_refused() -> None:

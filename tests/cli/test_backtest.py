@@ -271,14 +271,37 @@ def test_a_model_without_a_price_is_named(tmp_path: Path) -> None:
 
 
 FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
-    "a missing column": (lambda text: text.replace("cost_usd", "cost"), "input_tokens"),
+    "a missing column": (lambda text: text.replace("cost_usd", "cost"), "no column cost_usd"),
     "an unknown item": (lambda text: text + "zz,m,1,0.1\n", r"row 3: item_id 'zz'"),
     "a pair twice": (lambda text: text + "a,m,1,0.1\n", r"row 3: .* twice"),
     "a score above one": (lambda text: text + "b,n,1.5,0.1\n", r"row 3: score 1.5"),
     "a negative cost": (lambda text: text + "b,n,1,-1\n", r"row 3: a cost of -1"),
     "no score at all": (lambda text: text.replace("m,1,", "m,,").replace("m,0,", "m,,"), "no row"),
-    "a score in words": (lambda text: text + "b,n,good,0.1\n", "score is not all numbers"),
+    "a score in words": (
+        lambda text: text + "b,n,good,0.1\n",
+        r"row 3, column score: 'good' is no",
+    ),
+    "a column too few": (lambda text: text + "b,n,1\n", "row 3 has 3 columns, and the header 4"),
+    "semicolons": (lambda text: text.replace(",", ";"), "parted by commas"),
+    "nothing": (lambda _text: "", "it is empty"),
 }
+
+ITEM_FAULTS = {
+    "an id twice": (b"item_id,text\na,x\na,y\n", r"row 2: item_id 'a' .* first in row 1"),
+    "an id missing": (b"item_id,text\na,x\n,y\n", "row 2, column item_id: it is empty"),
+    "another encoding": (b"item_id,text\na,x\nb,caf\xe9\n", "row 2, column text: not in UTF-8"),
+    "no items": (b"item_id,text\n", "there are no items"),
+}
+
+
+@pytest.mark.parametrize("fault", ITEM_FAULTS)
+def test_faulty_items_are_refused_by_row_and_column(fault: str, tmp_path: Path) -> None:
+    items, reason = ITEM_FAULTS[fault]
+    (tmp_path / "items.csv").write_bytes(items)
+    (tmp_path / "outcomes.csv").write_text("item_id,model,score,cost_usd\na,m,1,0.1\n")
+
+    with pytest.raises(BadTable, match=reason):
+        read_outcomes(tmp_path / "items.csv", tmp_path / "outcomes.csv")
 
 
 @pytest.mark.parametrize("fault", FAULTS)

@@ -115,6 +115,13 @@ def test_a_full_disk_under_an_output_is_one_line() -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
+def test_a_file_that_cannot_be_written_is_one_line_with_its_name() -> None:
+    ended = program("advise", "roi", "--plot", "/nowhere/a.png")
+
+    assert ended.returncode == 1
+    assert ended.stderr == "apportion: /nowhere/a.png: No such file or directory\n"
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

@@ -21,7 +21,8 @@ class Series:
         label: for the legend; none where it is empty.
         points: (x, y).
         color: CSS.
-        line: whether they are joined; dashed: how.
+        line: whether they are joined.
+        dash: how, as `stroke-dasharray` has it; without breaks where it is empty.
         names: shown beside each point, and when one points at it.
     """
 
@@ -29,7 +30,7 @@ class Series:
     points: Sequence[tuple[float, float]]
     color: str
     line: bool = True
-    dashed: bool = False
+    dash: str = ""
     marks: bool = True
     names: Sequence[str] = field(default_factory=tuple)
 
@@ -153,19 +154,19 @@ def _drawn(series: Series, frame: _Frame) -> list[str]:
     parts = []
     if series.line and len(places) > 1:
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        dash = ' stroke-dasharray="6 4"' if series.dashed else ""
-        parts.append(f'<polyline points="{path}" fill="none" stroke="{series.color}" '
-                     f'stroke-width="2.2"{dash}/>')  # fmt: skip
+        parts.append(f'<polyline points="{path}" fill="none" stroke-width="2.2" '
+                     f'stroke-dasharray="{series.dash or "none"}" '
+                     f'style="stroke:{series.color}"/>')  # fmt: skip
     for at, (x, y) in enumerate(places if series.marks else []):
         name = series.names[at] if at < len(series.names) else ""
         parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" fill="{series.color}">'
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" style="fill:{series.color}">'
             f"<title>{escape(name or series.label)}</title></circle>"
         )
         if name:
             end = x > WIDTH - 150
             parts.append(
-                f'<text class="name" x="{x + (-7 if end else 7):.1f}" y="{y + 3.5:.1f}"'
+                f'<text class="name" x="{x + (-7 if end else 7):.1f}" y="{y - 7:.1f}"'
                 f' text-anchor="{"end" if end else "start"}">{escape(name)}</text>'
             )
     return parts
@@ -179,10 +180,10 @@ def _legend(series: Sequence[Series]) -> list[str]:
         x = LEFT + room * (at % LEGEND_COLUMNS)
         y = HEIGHT - BOTTOM + 64 + 20 * (at // LEGEND_COLUMNS)
         if one.line:
-            dash = ' stroke-dasharray="6 4"' if one.dashed else ""
             parts.append(f'<line x1="{x:.0f}" x2="{x + 22:.0f}" y1="{y - 4}" y2="{y - 4}" '
-                         f'stroke="{one.color}" stroke-width="3"{dash}/>')  # fmt: skip
-        else:
-            parts.append(f'<circle cx="{x + 11:.0f}" cy="{y - 4}" r="4" fill="{one.color}"/>')
+                         f'stroke-width="3" stroke-dasharray="{one.dash or "none"}" '
+                         f'style="stroke:{one.color}"/>')  # fmt: skip
+        if one.marks:
+            parts.append(f'<circle cx="{x + 11:.0f}" cy="{y - 4}" r="4" style="fill:{one.color}"/>')
         parts.append(f'<text class="tick" x="{x + 29:.0f}" y="{y}">{escape(one.label)}</text>')
     return parts

@@ -1,5 +1,8 @@
 """Items and outcomes from files, as columns, with every fault named by its row."""
 
+import csv
+import gzip
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,8 +71,14 @@ def read_outcomes(
     ids = tuple(items["item_id"].to_pylist())
     at = {name: place for place, name in enumerate(ids)}
     if len(at) < len(ids):
-        twice = next(name for place, name in enumerate(ids) if at[name] != place)
-        raise BadTable(path=items_path, reason=f"item_id {twice!r} is there twice")
+        first: dict[str, int] = {}
+        for row, name in enumerate(ids, 1):
+            if first.setdefault(name, row) != row:
+                reason = f"row {row}: item_id {name!r} is there twice, first in row {first[name]}"
+                raise BadTable(path=items_path, reason=reason)
+    if "" in at or None in at:
+        row = next(row for row, name in enumerate(ids, 1) if not name)
+        raise BadTable(path=items_path, reason=f"row {row}, column item_id: it is empty")
     if not ids:
         raise BadTable(path=items_path, reason="there are no items")
     long = _read(outcomes_path, text={"item_id", "model", "answer"})
@@ -121,15 +130,46 @@ def _read(path: Path, *, text: set[str]) -> pa.Table:
             ),
         )
     except (pa.ArrowException, OSError) as error:
-        raise BadTable(path=path, reason=str(error)) from None
+        reason = None if path.suffix == ".parquet" else _fault(path)
+        raise BadTable(path=path, reason=reason or str(error)) from None
+
+
+def _fault(path: Path) -> str | None:
+    """Where the CSV in *path* goes wrong, by row and column; None where Python sees nothing."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        # Every byte is a character of this encoding, so that the row is found, whatever it holds.
+        with opened(path, "rt", encoding="latin-1", newline="") as file:
+            lines = csv.reader(file)
+            header = next(lines, [])
+            if not header:
+                return "it is empty"
+            for row, cells in enumerate(lines, 1):
+                if cells and len(cells) != len(header):
+                    return f"row {row} has {len(cells)} columns, and the header {len(header)}"
+                for name, cell in zip(header, cells, strict=False):
+                    if not _is_utf8(cell.encode("latin-1")):
+                        return f"row {row}, column {name}: not in UTF-8; save the file as UTF-8"
+    except (csv.Error, OSError, EOFError):
+        pass
+    return None
+
+
+def _is_utf8(said: bytes) -> bool:
+    try:
+        said.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _need(table: pa.Table, path: Path, names: Sequence[str]) -> None:
     missing = [name for name in names if name not in table.column_names]
     if missing:
         have = ", ".join(table.column_names)
+        commas = "; columns are parted by commas" if re.search(r"[;\t|]", have) else ""
         raise BadTable(
-            path=path, reason=f"there is no column {' or '.join(missing)}; it has {have}"
+            path=path, reason=f"there is no column {' or '.join(missing)}; it has {have}{commas}"
         )
 
 
@@ -165,7 +205,19 @@ def _numbers(long: pa.Table, path: Path, name: str) -> Floats:
     try:
         return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
     except pa.ArrowException:
+        for row, value in enumerate(column.to_pylist(), 1):
+            if value not in (None, "") and not _is_number(value):
+                reason = f"row {row}, column {name}: {value!r} is no number"
+                raise BadTable(path=path, reason=reason) from None
         raise BadTable(path=path, reason=f"column {name} is not all numbers") from None
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def _scores(long: pa.Table, path: Path, name: str) -> Floats:
@@ -182,6 +234,8 @@ def _costs(long: pa.Table, path: Path, prices_path: Path | None) -> Floats:
     if "cost_usd" in long.column_names:
         cost = _numbers(long, path, "cost_usd")
     else:
+        if not {"input_tokens", "output_tokens"} & set(long.column_names):
+            _need(long, path, ("cost_usd",))
         _need(long, path, ("input_tokens", "output_tokens"))
         prices = None if prices_path is None else _price_table(prices_path)
         cost = cost_from_tokens(

@@ -12,7 +12,10 @@ from scheduler.reporting.backtest.charts import Series, chart
 from scheduler.reporting.backtest.run import Settings
 from scheduler.reporting.backtest.summary import SeedSummary, headline
 
-BLUE, GREEN, GREY, RED, ORANGE = "#2457c5", "#1a8f5a", "#8a8f98", "#c0392b", "#d98a00"
+BLUE, GREEN, GREY, RED, ORANGE, INK = (
+    f"var(--{name})" for name in ("blue", "green", "grey", "red", "orange", "ink")
+)
+"""The template's colors, by light and by dark; lines also differ in how they are drawn."""
 NAMED_MODELS_MOST = 16
 
 
@@ -68,7 +71,7 @@ def frontier_chart(seed: SeedSummary) -> str:
             label="with the true outcomes",
             points=[(line.budget_usd, line.oracle) for line in lines if line.oracle is not None],
             color=GREY,
-            dashed=True,
+            dash="6 4",
             marks=False,
         ),
         Series(
@@ -86,13 +89,13 @@ def frontier_chart(seed: SeedSummary) -> str:
             label="by lot",
             points=[(line.budget_usd, line.random) for line in lines if line.random is not None],
             color=RED,
-            dashed=True,
+            dash="2 3",
             marks=False,
         ),
         Series(
             label="single models",
             points=[(one.cost_usd * count, one.quality) for one in seed.singles],
-            color="#444",
+            color=INK,
             line=False,
             names=[one.model for one in seed.singles]
             if len(seed.singles) <= NAMED_MODELS_MOST
@@ -127,11 +130,11 @@ def calibration_chart(seeds: Sequence[SeedSummary]) -> str:
     found = [(said / n, got / n) for _, (said, got, n) in sorted(sums.items())]
     return chart(
         [
-            Series(label="perfect", points=[(0, 0), (1, 1)], color=GREY, dashed=True, marks=False),
+            Series(label="perfect", points=[(0, 0), (1, 1)], color=GREY, dash="6 4", marks=False),
             Series(label="predictions", points=found, color=BLUE),
         ],
         x_label="predicted quality",
-        y_label="what came of it",
+        y_label="share of good answers",
         title="Predicted and realised quality",
     )
 
