@@ -71,11 +71,14 @@ class Stock:
 
     async def lease(self) -> None:
         """Lease parcels, and choose for their jobs."""
-        await self._lease(self._parcels_wanted())
+        if wanted := self._parcels_wanted():
+            await self._lease(wanted)
 
     async def read(self) -> None:
         """Read the documents of the jobs that are next."""
         hands = self._next_to_read()
+        if not hands:
+            return
         prepared = await self._desk.in_database(lambda conn: prepare(conn, hands))
         for supply in self.supplies.values():
             supply.being_read = 0
