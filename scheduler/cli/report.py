@@ -70,7 +70,9 @@ def spend_(*, by: str, period: str | None, as_csv: bool, as_json: bool) -> None:
     days = _days(period)
     with open_service(read_settings()) as service, snapshot(service.engine) as conn:
         lines = spend(conn, by=by, starts_on=days.starts_on, ends_on=days.ends_on)
-    if not (as_csv or as_json):
+    if not (as_csv or as_json or lines):
+        click.echo("nothing was spent; `apportion status` says what is under way")
+    elif not (as_csv or as_json):
         headings = [by, "used", "waste", "overrun", "calls"]
         print_tables([table("Spend", headings, [money_row(one, SPEND_COLUMNS) for one in lines])])
     else:

@@ -107,3 +107,6 @@ def test_spending_of_other_days_is_left_out(run: Run, day_url: str) -> None:
         == []
     )
     assert run("report", "spend", "--period", "2020", "--csv", database=day_url).stdout == ""
+    assert (
+        "nothing was spent" in run("report", "spend", "--period", "2020", database=day_url).stdout
+    )
