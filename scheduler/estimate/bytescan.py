@@ -36,6 +36,9 @@ SCANNED: Final = 20
 LINES, TABLE_MARKS, SENTENCES, QUESTIONS, QUOTES, DISTINCT, LONG_LINES = range(7)
 SHAPES: Final = 7 + len(LANGUAGES)
 
+SHORT_NUMBER: Final = 4
+"""Digits of the longest number that is a name (a year, a section) as well as an amount."""
+
 _SIGNS: Final = (-1.0, 1.0)
 _SEEN_SLOTS: Final = 8192
 # N-grams are noted as the text is read and added in blocks of so many, in loops that the text's
@@ -46,7 +49,11 @@ _STOP_SLOTS: Final = 1024
 
 
 def word_hash(word: str) -> int:
-    """FNV-1a (64 bits) of *word* as the scan sees it: ASCII lower case, digits as `0`."""
+    """FNV-1a (64 bits) of *word* as the scan sees it: ASCII lower case.
+
+    The digits with which a word begins are `0`, for one amount is like another; those behind a
+    letter are themselves: `B12` is not `B6`.
+    """
     hashed = FNV_START
     for byte in word.encode():
         hashed = ((hashed ^ byte) * FNV_PRIME) & MASK64
@@ -218,6 +225,8 @@ def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, s
         before = np.uint64(0)
         word = offset
         stem = offset
+        number = offset
+        named = False
         three = np.uint64(0)
         length = 0
         line = 0
@@ -247,18 +256,25 @@ def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, s
                     first = False
                 if length > 5:
                     noted = _note(stem + np.uint64(1), np.float32(0.7), 0, noted, block)
+                elif not named and length <= SHORT_NUMBER:
+                    noted = _note(number + np.uint64(5), np.float32(0.5), 0, noted, block)
                 if before:
                     pair = before * prime ^ word
                     noted = _note(pair, np.float32(0.6) * weight, 0, noted, block)
                 before = word
                 word = offset
                 stem = offset
+                number = offset
+                named = False
                 length = 0
             if inside or byte >= 0xE3:
                 low = byte
-                if kind == UPPER:
-                    low = byte + np.uint8(32)
-                elif kind == DIGIT:
+                if kind != DIGIT:
+                    named = True
+                    if kind == UPPER:
+                        low = byte + np.uint8(32)
+                elif not named:
+                    number = (number ^ np.uint64(byte)) * prime
                     low = np.uint8(48)
                 word = (word ^ np.uint64(low)) * prime
                 length += 1

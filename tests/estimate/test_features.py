@@ -59,10 +59,23 @@ def test_documents_on_one_subject_are_nearer_than_on_two() -> None:
     assert law @ law_again > law @ food + 0.1
 
 
-def test_case_and_numbers_do_not_move_the_words() -> None:
-    plain, shouted = document_features(["pay 100 euros now", "PAY 999 EUROS NOW"])[:, :PROJECTED]
+def like(one: str, other: str) -> float:
+    """Cosine of the two texts' n-grams."""
+    first, second = document_features([one, other])[:, :PROJECTED]
+    return float(first @ second)
 
-    np.testing.assert_allclose(plain, shouted, atol=1e-6)
+
+def test_case_and_amounts_do_not_move_the_words() -> None:
+    assert like("pay 10000 euros now", "PAY 99999 EUROS NOW") > 0.999
+
+
+def test_a_digit_behind_a_letter_is_part_of_the_name() -> None:
+    assert like("B12 B6 A4", "B6 A4 B12") > like("B12 B6 A4", "B13 B7 A5") + 0.3
+
+
+def test_a_short_number_is_a_name_as_well_as_an_amount() -> None:
+    assert like("in 2019 and", "in 2021 and") < 0.95
+    assert like("in 20190 and", "in 20211 and") > 0.999
 
 
 def test_a_script_without_spaces_is_counted_as_its_own() -> None:

@@ -81,7 +81,7 @@ def test_what_holds_within_groups_only_is_not_trusted_across_them() -> None:
     groups = [f"customer {at % 8}" for at in range(480)]
     flags = rng.random(480) < 0.5
     texts = [
-        f"{'alpha' if flag else 'beta'} request number {at} about the usual things"
+        f"{'alpha' if flag else 'beta'} request number {10_000 + at} about the usual things"
         for at, flag in enumerate(flags)
     ]
     turned = np.array([(at % 8) % 2 == 0 for at in range(480)])
