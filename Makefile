@@ -3,6 +3,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+# Each has a Postgres and a Kafka of its own, and mostly waits.
+WORKERS ?= 2
 BENCHMARKS ?= features predict solve planning audit intake dispatch end_to_end
 
 .PHONY: demo test lint servers bench clean
@@ -11,7 +13,7 @@ demo: $(VENV)/runtime.stamp
 	$(BIN)/apportion demo
 
 test: $(BIN)/python servers lint
-	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=15 $(PYTEST_ARGS)
 
 servers:
 	@scripts/need-servers.sh

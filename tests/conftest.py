@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from tests.rig import kafka as kafka_rig
 from tests.rig import postgres as postgres_rig
 from tests.rig.process import ProcessHandle
+
+# Nothing here is timed: beside another test, any example may take its time.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

@@ -13,8 +13,6 @@ from scheduler.estimate.features import (
     script_bytes,
 )
 
-document_features(["compiled before hypothesis looks at the clock"])
-
 texts = st.lists(st.text(max_size=200), max_size=8)
 
 

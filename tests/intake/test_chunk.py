@@ -20,7 +20,6 @@ from tests.intake.conftest import job_message
 
 POLICY = IntakePolicy(text_bytes_max=1_000, file_bytes_max=2_000, message_bytes_max=4_000)
 READER = Reader(policy=POLICY, roots=Roots(bytes_max=POLICY.file_bytes_max))
-READER.read([job_message("compiled before hypothesis looks at the clock")])
 
 
 def reason(value: bytes | None, reader: Reader = READER) -> str:
