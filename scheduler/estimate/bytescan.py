@@ -179,8 +179,9 @@ def scan_scripts(text, starts, classes, scanned):  # type: ignore[no-untyped-def
     """Fill *scanned* (n, SCANNED) int32 for the documents between *starts* in *text*."""
     for doc in range(starts.shape[0] - 1):
         row = scanned[doc]
-        word = 0
-        previous = -1
+        # Sums without branches: where words begin and end cannot be guessed.
+        word = words = long_word_bytes = numbers = spaces = 0
+        was_digit = was_space = False
         at = starts[doc]
         end = starts[doc + 1]
         while at < end:
@@ -194,20 +195,20 @@ def scan_scripts(text, starts, classes, scanned):  # type: ignore[no-untyped-def
                 width = 2 if byte < 0xE0 else (3 if byte < 0xF0 else 4)
                 row[kind] += width
                 at += width
-            letter = kind <= UPPER or kind in (LATIN, GREEK_CYRILLIC)
-            if letter:
-                word += 1
-                if word == 1:
-                    row[WORDS] += 1
-                if word > 8:
-                    row[LONG_WORD_BYTES] += 1
-            else:
-                word = 0
-            if kind == DIGIT and previous != DIGIT:
-                row[SHORT_NUMBERS] += 1
-            if kind in (SPACE, NEWLINE) and previous in (SPACE, NEWLINE):
-                row[SPACES_IN_RUNS] += 1
-            previous = kind
+            letter = (kind <= UPPER) | (kind == LATIN) | (kind == GREEK_CYRILLIC)
+            word = (word + 1) * letter
+            words += word == 1
+            long_word_bytes += word > 8
+            digit = kind == DIGIT
+            numbers += digit & (not was_digit)
+            was_digit = digit
+            space = (kind == SPACE) | (kind == NEWLINE)
+            spaces += space & was_space
+            was_space = space
+        row[WORDS] = words
+        row[LONG_WORD_BYTES] = long_word_bytes
+        row[SHORT_NUMBERS] = numbers
+        row[SPACES_IN_RUNS] = spaces
 
 
 @njit(cache=True, nogil=True)
