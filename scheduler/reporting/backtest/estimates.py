@@ -1,7 +1,7 @@
 """What is learned from the training items, and the settings chosen by them alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,8 @@ from scheduler.estimate.observations import Observations
 from scheduler.estimate.quality import Predictor
 from scheduler.reporting.backtest.costs import CostModel, fitted_costs
 from scheduler.reporting.backtest.data import Outcomes
+from scheduler.reporting.backtest.doubt import Doubt, Seen, doubt, spread
+from scheduler.reporting.backtest.likeness import likeness
 from scheduler.reporting.backtest.plans import geometric_budgets, sweep
 from scheduler.reporting.backtest.scores import (
     best_single,
@@ -23,16 +25,16 @@ from scheduler.reporting.backtest.scores import (
     realised,
     singles,
 )
-from scheduler.reporting.backtest.simple import difference_errors, ladder, mixtures
+from scheduler.reporting.backtest.simple import ladder, mixtures
 from scheduler.reporting.backtest.splits import Split
 
 Floats = NDArray[np.float64]
 
 TASK: Final = "backtest"
-SHARES: Final = (1.0, 0.5, 0.0)
-"""How much of the predictions' word is tried: all, half, or the models' means alone."""
 TRIAL_BUDGETS: Final = 16
 LEVEL: Final = 0.9
+LEAST_ITEMS: Final = 20
+"""With fewer items, that all have the same right answer may well be chance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,43 +58,14 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """How plans are made from what was predicted.
-
-    Attributes:
-        share: how much of the predictions' word plans go by; the rest is the models' means.
-        mixes: whether work is only divided by lot between single models, for all that would
-            tell items apart has shown nothing.
-        path: the models that such a division climbs, cheapest first.
-        errors: (m, m) standard errors of the differences between models on training items.
-    """
-
-    share: float
-    mixes: bool
-    path: tuple[int, ...]
-    errors: Floats
-
-    @property
-    def caution(self) -> Floats:
-        """(m,) by how much each model must be better than the cheapest to be paid for."""
-        return np.asarray(self.errors[self.path[0]])
-
-    def plans(
-        self, quality: Floats, cost_usd: Floats, *, budgets_usd: Sequence[float], seed: int
-    ) -> list[NDArray[np.int32]]:
-        """The plan at each of *budgets_usd* for items of this *quality* and *cost_usd* (n, m)."""
-        if self.mixes:
-            return mixtures(self.path, cost_usd, budgets_usd=budgets_usd, seed=seed)
-        return sweep(quality, cost_usd, budgets_usd=budgets_usd, seed=seed, caution=self.caution)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
     """What the training items taught.
 
     Attributes:
-        policy: how plans are made.
+        tells_apart: whether predictions have earned a say in which item gets which model.
         rates: (m,) each model's mean on the training items.
+        seen: what held-back training items showed; documents: (d,) which items those are.
+        groups: what items share with others, of training and test items; None without groups.
         held_back: predictions for training items by what the others taught, where there were
             enough of them.
         target_usd: cost per item at which held-back plans were as good as the best single
@@ -101,14 +74,17 @@ class Learned:
 
     predictor: Predictor
     costs: CostModel
-    policy: Policy
+    tells_apart: bool
     rates: Floats
+    seen: Seen
+    documents: NDArray[np.int64]
+    groups: tuple[Sequence[str], Sequence[str]] | None
     held_back: HeldBack | None
     target_usd: float
     models: tuple[str, ...]
 
     def quality(self, features: NDArray[np.float32]) -> tuple[Floats, Floats]:
-        """(n, m) predicted quality that plans go by, and its lower bound."""
+        """(n, m) predicted quality, and its lower bound."""
         found = self.predictor.quality(
             features,
             task=TASK,
@@ -116,9 +92,21 @@ class Learned:
             priors=np.full(len(self.models), np.nan),
             level=LEVEL,
         )
-        mean, share = found.mean.astype(np.float64), self.policy.share
-        blend = share * mean + (1 - share) * self.rates[None, :]
-        return blend, np.minimum(found.lower, blend)
+        return found.mean.astype(np.float64), found.lower.astype(np.float64)
+
+    def doubt(
+        self, described: Described, split: Split, quality: Floats, cost_usd: Floats, *, seed: int
+    ) -> Doubt:
+        """What is not known of the test items, whose *quality* and *cost_usd* are expected."""
+        train, test = described.features[split.train], described.features[split.test]
+        ours, theirs = likeness(train, test, seed=seed)
+        return doubt(
+            self.seen,
+            quality,
+            cost_usd,
+            like_test=(ours[self.documents], theirs),
+            groups=None if self.groups is None else self.groups[1],
+        )
 
 
 def learn(data: Outcomes, described: Described, split: Split, *, seed: int) -> Learned:
@@ -126,7 +114,7 @@ def learn(data: Outcomes, described: Described, split: Split, *, seed: int) -> L
     train = split.train
     score, cost_usd = data.score[train], data.cost_usd[train]
     row, at = np.nonzero(~np.isnan(score))
-    groups = None if split.groups is None else [split.groups[place] for place in train.tolist()]
+    groups = _groups(data, split)
     predictor, tried = learned_and_held_back(
         Observations(
             features=described.features[train],
@@ -134,43 +122,66 @@ def learn(data: Outcomes, described: Described, split: Split, *, seed: int) -> L
             task=[TASK] * len(row),
             offer=[data.models[place] for place in at.tolist()],
             score=score[row, at],
-            group=groups,
+            group=None if groups is None else groups[0],
         ),
         seed=seed,
     )
     costs = fitted_costs(described.stats[train], cost_usd, seed=seed)
-    simple = _simple(score, costs.cost_usd(described.stats[train]), groups)
-    trial = None
-    if (held := tried.get(TASK)) is not None:
-        items = train[held.documents]
-        trial = PolicyTrial(
+    rates, held = _rates(score), tried.get(TASK)
+    counts = (~np.isnan(score)).sum(0).astype(np.float64)
+    if held is None:
+        documents, trial, off = np.arange(len(train)), None, score - rates
+    else:
+        documents, items = held.documents, train[held.documents]
+        trial = Trial(
             held=held,
             models=data.models,
             score=data.score[items],
             cost_usd=data.cost_usd[items],
             expected_usd=costs.cost_usd(described.stats[items]),
         )
-    policy, target_usd = (simple, np.nan) if trial is None else chosen_policy(trial, simple, seed)
+        off = trial.score - trial.quality(1.0)
+    own = None if groups is None else [groups[0][at] for at in documents.tolist()]
+    seen = Seen(off=off, counts=counts, groups=own)
+    tells_apart, target_usd = (False, np.nan) if trial is None else tried_out(trial, seen, seed)
     return Learned(
         predictor=predictor,
         costs=costs,
-        policy=policy,
-        rates=_rates(score),
+        tells_apart=tells_apart,
+        rates=rates,
+        seen=seen,
+        documents=documents,
+        groups=groups,
         held_back=held,
         target_usd=target_usd,
         models=data.models,
     )
 
 
-def _simple(score: Floats, expected_usd: Floats, groups: Sequence[str] | None) -> Policy:
-    """The policy that divides work between single models by their means."""
-    known = ~np.isnan(score)
-    at = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    errors = difference_errors(score, at)
-    # A model without a single outcome to learn from is not offered.
-    mean_usd = np.where(known.any(0), expected_usd.mean(0), np.nan)
-    path = ladder(_rates(score), mean_usd, errors)
-    return Policy(share=0.0, mixes=True, path=tuple(path), errors=errors)
+def _groups(data: Outcomes, split: Split) -> tuple[Sequence[str], Sequence[str]] | None:
+    """The groups of training and of test items; None where every item stands for itself."""
+    if split.groups is not None:
+        names = np.asarray(split.groups)
+        return names[split.train].tolist(), names[split.test].tolist()
+    if data.answers is not None and _one_sided(data.answers[split.train], data.score[split.train]):
+        return ["seen"] * len(split.train), ["unseen"] * len(split.test)
+    return None
+
+
+def _one_sided(answers: NDArray[np.object_], score: Floats) -> bool:
+    """Whether only one answer was ever right, though models give others.
+
+    What models are worth where another is right cannot be seen from such items: a model that
+    always gives that answer looks perfect.
+    """
+    right = score >= 1
+    wrong = ~np.isnan(score) & (score <= 0)
+    only = set(answers[right].tolist())
+    return (
+        int(right.any(1).sum()) >= LEAST_ITEMS
+        and len(only) == 1
+        and bool(set(answers[wrong].tolist()) - only)
+    )
 
 
 def _rates(score: Floats) -> Floats:
@@ -181,8 +192,8 @@ def _rates(score: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyTrial:
-    """Held-back training items on which policies are tried: d items and m models.
+class Trial:
+    """Held-back training items on which plans are tried: d items and m models.
 
     Attributes:
         score, cost_usd: (d, m) what came of them; expected_usd: (d, m).
@@ -195,7 +206,7 @@ class PolicyTrial:
     expected_usd: Floats
 
     def quality(self, share: float) -> Floats:
-        """(d, m) what a policy of this *share* goes by, NaN for models never seen."""
+        """(d, m) what is said of the items, NaN for models never seen: all, or the means alone."""
         held = self.held
         said = share * held.quality + (1 - share) * held.plain
         columns = np.array([held.offers.index(model) if model in held.offers else -1
@@ -220,9 +231,7 @@ class PolicyTrial:
         gain = np.nanmean(off[:, known], 0)
         return float(gain.mean()), mean_error(gain, self.held.cluster, known)
 
-    def simple_plans(
-        self, errors: Floats, budgets: Sequence[float], seed: int
-    ) -> list[NDArray[np.int32]]:
+    def simple_plans(self, budgets: Sequence[float], seed: int) -> list[NDArray[np.int32]]:
         """Work divided between single models, each fold's by the means of the others."""
         plain = self.quality(0.0)
         _, fold = np.unique(self.held.plain, axis=0, return_inverse=True)
@@ -230,7 +239,7 @@ class PolicyTrial:
         for at in range(int(fold.max()) + 1):
             mine = np.flatnonzero(fold.ravel() == at)
             usd = self.expected_usd[mine]
-            path = ladder(plain[mine[0]], usd.mean(0), errors)
+            path = ladder(plain[mine[0]], usd.mean(0))
             part = [budget * len(mine) / len(plain) for budget in budgets]
             made = mixtures(path, usd, budgets_usd=part, seed=seed)
             for plan, choice in zip(plans, made, strict=True):
@@ -245,21 +254,17 @@ class PolicyTrial:
         return min(good) if good else float("nan")
 
 
-def chosen_policy(trial: PolicyTrial, simple: Policy, seed: int) -> tuple[Policy, float]:
-    """The policy that did best on held-back plans, and the cost at which they reach the best.
+def tried_out(trial: Trial, seen: Seen, seed: int) -> tuple[bool, float]:
+    """Whether predictions may tell items apart, and the cost at which plans reach the best model.
 
-    To tell items apart must be earned: a policy that does so is taken only where its held-back
-    plans beat those that divide work between single models by more than a standard error.
+    That must be earned: held-back plans by predictions must beat those that divide work between
+    single models by more than a standard error.
     """
-    budgets = geometric_budgets(trial.expected_usd, points=TRIAL_BUDGETS)
-    best, made = simple, trial.simple_plans(simple.errors, budgets, seed)
-    worth = trial.gain(made)[0]
-    for share in SHARES:
-        policy = replace(simple, share=share, mixes=False)
-        plans = policy.plans(
-            trial.quality(share), trial.expected_usd, budgets_usd=budgets, seed=seed
-        )
-        gain, error = trial.gain(plans)
-        if gain - error > worth:
-            best, worth, made = policy, gain - error, plans
-    return best, trial.target_usd(made)
+    expected = trial.expected_usd
+    budgets = geometric_budgets(expected, points=TRIAL_BUDGETS)
+    simple = trial.simple_plans(budgets, seed)
+    caution = spread(seen).caution(int(expected.mean(0).argmin()))
+    told = sweep(trial.quality(1.0), expected, budgets_usd=budgets, seed=seed, caution=caution)
+    gain, error = trial.gain(told)
+    tells_apart = gain - error > trial.gain(simple)[0]
+    return tells_apart, trial.target_usd(told if tells_apart else simple)

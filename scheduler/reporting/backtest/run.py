@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.estimate.embedding import Embedder
+from scheduler.reporting.backtest.cautious import POINTS, cautious_plans
 from scheduler.reporting.backtest.data import Outcomes
 from scheduler.reporting.backtest.escalation import (
     Escalated,
@@ -26,8 +27,6 @@ from scheduler.reporting.backtest.splits import Split, split_items
 
 Floats = NDArray[np.float64]
 
-POINTS: Final = 24
-"""Budgets in a sweep where none are given."""
 SHARES_TRIED: Final = 8
 """Budgets at which it is tried how to divide the money between rounds; the others do alike."""
 
@@ -105,7 +104,13 @@ def _seed_plans(
     # A model without a single outcome to learn from is not offered.
     expected[:, ~data.known()[split.train].any(0)] = np.nan
     budgets = settings.budgets_usd or geometric_budgets(expected, points=POINTS)
-    plans = learned.policy.plans(quality, expected, budgets_usd=budgets, seed=seed)
+    plans = cautious_plans(
+        learned.doubt(described, split, quality, expected, seed=seed),
+        expected,
+        tells_apart=learned.tells_apart,
+        budgets_usd=budgets,
+        seed=seed,
+    )
     escalations: Sequence[Escalated] = ()
     if settings.escalate:
         escalations = _escalations(

@@ -1,7 +1,6 @@
-"""The simple thing: work divided between single models, by what each did in the mean."""
+"""The simple thing: work divided by lot between two single models."""
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,57 +8,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Choice = NDArray[np.int32]
 
-GROUP_SPREAD: Final = 0.1
-"""By how much two models' difference is thought to vary from group to group before any is seen."""
-GROUP_WORTH: Final = 2.0
-"""How many groups that thought is worth."""
-UNKNOWN_ERROR: Final = 0.5
-"""The error of a difference between models that no two items show."""
 
-
-def difference_errors(score: Floats, groups: NDArray[np.int64] | None) -> Floats:
-    """(m, m) standard error of each difference between two models' mean scores.
-
-    Items of one group stand or fall together (Liang & Zeger 1986), and few groups say little
-    of how much groups differ: their spread is drawn to `GROUP_SPREAD`.
-
-    Args:
-        score: (n, m), NaN where unknown.
-        groups: (n,) from 0 up; None where every item stands for itself.
-    """
-    known = ~np.isnan(score)
-    filled = np.where(known, score, 0.0)
-    order = None if groups is None else np.argsort(groups, kind="stable")
-    starts = None if groups is None else np.unique(groups[order], return_index=True)[1]
-    errors = np.full((score.shape[1], score.shape[1]), UNKNOWN_ERROR)
-    for at in range(score.shape[1]):
-        both = known & known[:, [at]]
-        count = both.sum(0)
-        some = np.maximum(count, 2)
-        off = np.where(both, filled[:, [at]] - filled, 0.0)
-        off = np.where(both, off - off.sum(0) / some, 0.0)
-        variance = (off**2).sum(0) / (some - 1) / some
-        if order is not None and starts is not None:
-            sums = np.add.reduceat(off[order], starts, axis=0)
-            held = np.maximum(1, (np.add.reduceat(both[order], starts, axis=0) > 0).sum(0))
-            # One group's variance: k groups' error squared is k times smaller.
-            apart = (sums**2).sum(0) / some**2 * held**2 / np.maximum(held - 1, 1)
-            apart = GROUP_WORTH * GROUP_SPREAD**2 + (held - 1) * apart
-            variance = np.maximum(variance, apart / (GROUP_WORTH + held - 1) / held)
-        errors[at] = np.where(count > 1, np.sqrt(variance), UNKNOWN_ERROR)
-    np.fill_diagonal(errors, 0.0)
-    return errors
-
-
-def ladder(rates: Floats, cost_usd: Floats, errors: Floats) -> list[int]:
+def ladder(rates: Floats, cost_usd: Floats) -> list[int]:
     """The models worth mixing, cheapest first, each dearer than the one before.
 
-    From the cheapest on, the next is the model that brings most for its extra cost, with its
-    gain lowered by a standard error: what may be luck is not paid for.
+    From the cheapest on, the next is the model that brings most for its extra cost.
 
     Args:
         rates: (m,) mean scores; cost_usd: (m,) mean costs, NaN bars a model.
-        errors: (m, m) as `difference_errors` has them.
     """
     usable = np.flatnonzero(np.isfinite(cost_usd) & np.isfinite(rates))
     least = cost_usd[usable].min()
@@ -67,12 +23,39 @@ def ladder(rates: Floats, cost_usd: Floats, errors: Floats) -> list[int]:
     path = [int(cheapest[rates[cheapest].argmax()])]
     while True:
         here = path[-1]
-        dearer = usable[cost_usd[usable] > cost_usd[here] * (1 + 1e-9)]
-        gain = rates[dearer] - rates[here] - errors[dearer, here]
-        slope = gain / (cost_usd[dearer] - cost_usd[here])
-        if not (gain > 0).any():
+        better = usable[
+            (cost_usd[usable] > cost_usd[here] * (1 + 1e-9)) & (rates[usable] > rates[here])
+        ]
+        if not len(better):
             return path
-        path.append(int(dearer[slope.argmax()]))
+        slope = (rates[better] - rates[here]) / (cost_usd[better] - cost_usd[here])
+        path.append(int(better[slope.argmax()]))
+
+
+def best_mixtures(rates: Floats, cost_usd: Floats, spent_usd: Floats) -> tuple[Floats, Floats]:
+    """The best division between two models at each mean cost *spent_usd* (p,).
+
+    Where even the cheapest costs more, it does as many items as are paid for.
+
+    Args:
+        rates, cost_usd: (m,) means of the models.
+
+    Returns:
+        (p,) mean score, and (p, m) the models' shares.
+    """
+    path = np.array(ladder(rates, cost_usd))
+    steps = cost_usd[path]
+    low = np.clip(np.searchsorted(steps, spent_usd * (1 + 1e-9), side="right") - 1, 0, None)
+    high = np.minimum(low + 1, len(path) - 1)
+    gap = steps[high] - steps[low]
+    up = np.where(gap > 0, (spent_usd - steps[low]) / np.where(gap > 0, gap, 1.0), 0.0)
+    up = np.clip(up, 0.0, 1.0)
+    paid = np.minimum(1.0, spent_usd * (1 + 1e-9) / steps[0]) if steps[0] > 0 else 1.0
+    shares = np.zeros((len(spent_usd), len(rates)))
+    at = np.arange(len(spent_usd))
+    shares[at, path[low]] += (1 - up) * paid
+    shares[at, path[high]] += up * paid
+    return shares @ rates, shares
 
 
 def mixtures(

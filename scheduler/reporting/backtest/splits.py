@@ -109,13 +109,14 @@ def _apart(columns: Mapping[str, Sequence[str]], is_train: NDArray[np.bool_]) ->
 
     Where the test items' customers, say, are none of the training items', what is learned
     must be tried on customers never seen, though nobody said so.  Of several such columns
-    the coarsest is taken that still has `LEAST_GROUPS` groups to learn from.
+    the coarsest is taken that still has `LEAST_GROUPS` groups to learn from, or the finest.
     """
     found = []
     for name, values in columns.items():
         column = np.asarray(values)
         ours, theirs = set(column[is_train].tolist()), set(column[~is_train].tolist())
         enough = len(ours) * LEAST_PER_GROUP <= is_train.sum()
-        if not ours & theirs and len(ours) >= LEAST_GROUPS and enough:
+        if not ours & theirs and enough:
             found.append((len(ours), name))
-    return min(found)[1] if found else ""
+    many = [one for one in found if one[0] >= LEAST_GROUPS]
+    return min(many)[1] if many else max(found, default=(0, ""))[1]

@@ -90,6 +90,7 @@ class SeedSummary:
         saving_escalated: the same with escalation.
         ahead_saving, ahead_quality: at the budget that held-back training items named
             beforehand as the least that reaches the best single model.
+        tells_apart: whether predictions had a say in which item got which model.
         novelty_ece: calibration error of the least, the middling and the most novel third.
     """
 
@@ -98,7 +99,7 @@ class SeedSummary:
     test_items: int
     scored_items: int
     grouped_by: str
-    share: float
+    tells_apart: bool
     trust: tuple[tuple[float, float], ...]
     singles: tuple[Single, ...]
     lines: tuple[Line, ...]
@@ -133,7 +134,7 @@ def summarized(data: Outcomes, plans: SeedPlans) -> SeedSummary:
         test_items=len(test),
         scored_items=int(known.any(1).sum()),
         grouped_by=plans.split.grouped_by,
-        share=plans.learned.policy.share,
+        tells_apart=plans.learned.tells_apart,
         trust=tuple((float(at), float(share)) for at, share in model.trust),
         singles=tuple(found),
         lines=lines,
