@@ -3,7 +3,9 @@
 Each world hides another trap: difficulty that is not in the texts, templates never seen,
 models that are all alike, a dear model that is better on long texts alone.  Prints one JSON line
 per world: at how many budgets the plan is worse than the best mixture of two single models at its
-own cost (found in hindsight, by more than two standard errors).
+own cost (found in hindsight, by more than two standard errors).  Beside it stands how often the
+mixture that training outcomes name is worse than hindsight's, which is what the simple thing can
+do in truth, and what would be left of the calibration error if every model's mean were known.
 """
 
 import argparse
@@ -14,8 +16,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.estimate.logistic import logit, sigmoid
 from scheduler.reporting.backtest.data import Outcomes
-from scheduler.reporting.backtest.run import Settings, run_seeds
+from scheduler.reporting.backtest.run import SeedPlans, Settings, run_seeds
+from scheduler.reporting.backtest.scores import calibration, mixture, singles
 from scheduler.reporting.backtest.summary import summarized
 
 Floats = NDArray[np.float64]
@@ -39,6 +43,7 @@ class World:
             apart: for one model.
         long: what the dearest model gains per standard deviation of log-length.
         graded: scores from 0 to 1, and not one of the two.
+        untold: the split keeps templates apart, and no column says so.
     """
 
     items: int = 600
@@ -55,6 +60,7 @@ class World:
     tail: float = 0.5
     missing: float = 0.0
     graded: bool = False
+    untold: bool = False
     split: str = "random"
 
 
@@ -73,6 +79,12 @@ WORLDS: Final[dict[str, World]] = {
     "few templates": World(groups=6, common=0.7, apart=0.5, split="group:template"),
     "two classes": World(groups=2, common=0.5, apart=1.0, split="group:template"),
     "unlike": World(groups=12, told=0.2, apart=1.0, split="group:template", ratio=1000),
+    "untold templates": World(groups=40, common=0.5, apart=0.3, untold=True, split="column:side"),
+    "untold few": World(groups=6, common=0.7, apart=0.5, untold=True, split="column:side"),
+    "untold classes": World(groups=2, common=0.5, apart=1.0, untold=True, split="column:side"),
+    "untold unlike": World(
+        groups=12, told=0.2, apart=1.0, untold=True, split="column:side", ratio=1000
+    ),
 }
 
 
@@ -114,15 +126,62 @@ def made(world: World, *, seed: int) -> Outcomes:
         score = rng.beta(8 * chance + 0.05, 8 * (1 - chance) + 0.05)
     score[rng.random((n, m)) < world.missing] = np.nan
     cost = 1e-5 * price[None, :] * (length[:, None] + 10 * rng.lognormal(0, 0.5, (n, m)))
+    name, column = "template", [f"t{at}" for at in template.tolist()]
+    if world.untold:
+        name, column = "side", ["test" if at % 2 else "train" for at in template.tolist()]
     return Outcomes(
         items=tuple(f"i{at}" for at in range(n)),
         texts=tuple(texts),
-        columns={"template": tuple(f"t{at}" for at in template.tolist())},
+        columns={name: tuple(column)},
         models=tuple(f"m{at}" for at in range(m)),
         score=score,
         cost_usd=np.where(np.isnan(score), np.nan, cost),
         answers=None,
     )
+
+
+def named_is_worse(data: Outcomes, plans: SeedPlans) -> list[bool]:
+    """By budget, whether the best mixture by training outcomes is worse than hindsight's.
+
+    It spends all of the budget, as nothing tells it not to.
+    """
+    train, test = plans.split.train, plans.split.test
+    models = data.models
+    before = singles(models, data.score[train], data.cost_usd[train])
+    after = singles(models, data.score[test], data.cost_usd[test])
+    usd = {one.model: one.cost_usd for one in after}
+    found = []
+    for budget in plans.budgets_usd:
+        named = mixture(before, budget / len(test))
+        if named is None:
+            continue
+        low, high, share = named
+        best = mixture(after, (1 - share) * usd[low] + share * usd[high])
+        if best is None:
+            continue
+        parts = [
+            (1 - part) * data.score[test, models.index(one)]
+            + part * data.score[test, models.index(other)]
+            for one, other, part in (named, best)
+        ]
+        off = (parts[0] - parts[1])[~np.isnan(parts[0] - parts[1])]
+        error = max(float(off.std(ddof=1)) / np.sqrt(len(off)), 1 / len(off))
+        found.append(bool(off.mean() < -2 * error))
+    return found
+
+
+def ece_with_means_known(quality: Floats, score: Floats) -> float:
+    """Calibration error if each model's predictions had the right mean."""
+    moved = quality.copy()
+    for at in range(score.shape[1]):
+        known = ~np.isnan(score[:, at])
+        off = 0.0
+        for _ in range(50):
+            p = sigmoid(logit(quality[:, at]) + off)
+            bend = max(float((p * (1 - p))[known].mean()), 1e-3)
+            off += float(np.clip((score[known, at] - p[known]).mean() / bend, -1, 1))
+        moved[:, at] = sigmoid(logit(quality[:, at]) + off)
+    return calibration(moved, moved, moved.mean(0), score).ece
 
 
 def main() -> None:
@@ -132,21 +191,26 @@ def main() -> None:
     asked = parser.parse_args()
     names = asked.worlds.split(",") if asked.worlds else list(WORLDS)
     for name in names:
-        world, found = WORLDS[name], []
+        world, found, named, floor = WORLDS[name], [], [], []
         for seed in range(asked.seeds):
             data = made(world, seed=seed)
             [plans] = run_seeds(data, Settings(split=world.split, seeds=1))
             found.append(summarized(data, plans))
+            named += named_is_worse(data, plans)
+            floor.append(ece_with_means_known(plans.quality, data.score[plans.split.test]))
         lines = [line for one in found for line in one.lines if line.gain is not None]
         print(json.dumps({
             "world": name, "seeds": asked.seeds, "budgets": len(lines),
             "worse": sum(line.is_worse for line in lines),
+            "named_worse": sum(named), "named": len(named),
             "worlds_with_worse": sum(any(line.is_worse for line in one.lines) for one in found),
             "gain": round(100 * float(np.mean([line.gain for line in lines])), 2),
             "worst_gain": round(100 * float(np.min([line.gain for line in lines])), 2),
             "ece": round(float(np.mean([one.calibration.ece for one in found])), 4),
             "ece_most": round(float(np.max([one.calibration.ece for one in found])), 4),
-            "predictions_used": sum(one.share > 0 for one in found),
+            "ece_means_known": round(float(np.mean(floor)), 4),
+            "quality": round(float(np.mean([line.quality for line in lines])), 4),
+            "predictions_used": sum(one.tells_apart for one in found),
         }), flush=True)  # fmt: skip
 
 
