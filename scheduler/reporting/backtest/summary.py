@@ -23,6 +23,8 @@ from scheduler.reporting.backtest.scores import (
 Floats = NDArray[np.float64]
 
 SURPRISES: Final = 12
+SPENT_LEAST: Final = 0.8
+"""The share of a budget named beforehand that a plan must spend to be what was meant by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,12 +237,16 @@ def _saving(
 def _ahead(
     plans: SeedPlans, lines: tuple[Line, ...], best: Single | None
 ) -> tuple[float | None, float | None]:
-    """Saving and quality at the least budget of the sweep that held-back plans asked for."""
+    """Saving and quality at the least budget of the sweep that held-back plans asked for.
+
+    None where the plan leaves much of it unspent, for what held-back plans bought with it may
+    well be worse than a lot here.
+    """
     if best is None or best.cost_usd <= 0 or np.isnan(plans.learned.target_usd):
         return None, None
     asked = plans.learned.target_usd * len(plans.split.test)
     enough = [line for line in lines if line.budget_usd >= asked and line.scored]
-    if not enough:
+    if not enough or enough[0].expected_usd < SPENT_LEAST * asked:
         return None, None
     line = enough[0]
     return 1 - line.cost_usd / (best.cost_usd * line.scored), line.quality
