@@ -1,14 +1,17 @@
 """What is not known of the test items, and the plans that it forbids."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from scheduler.reporting.backtest import cautious
 from scheduler.reporting.backtest.cautious import WORSE_MOST, cautious_plans
 from scheduler.reporting.backtest.data import Outcomes
-from scheduler.reporting.backtest.doubt import Doubt, Seen, doubt, prospects
+from scheduler.reporting.backtest.doubt import Doubt, Prospect, Seen, doubt, prospects
 from scheduler.reporting.backtest.likeness import likeness
 from scheduler.reporting.backtest.run import Settings, run_seeds
 from tests.cli.test_backtest import made, only
@@ -85,6 +88,26 @@ def test_what_may_well_be_worse_than_a_lot_is_not_planned() -> None:
 
     assert (prospects(doubts, plans, cost, seed=0).worse <= WORSE_MOST).all()
     assert all((plan == 0).all() for plan in plans)
+
+
+def test_no_item_is_left_out_that_the_money_would_have_paid_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cost = np.tile(COSTS, (ITEMS, 1))
+
+    def only_gaps(_: Doubt, plans: Sequence[NDArray[np.int32]], *__: Any, **___: Any) -> Prospect:
+        """Whatever leaves items out is held for the best, and sure."""
+        gaps = np.array([(plan < 0).any() for plan in plans])
+        usd = [cost[0, plan[plan >= 0]].sum() for plan in plans]
+        return Prospect(worse=1.0 - gaps, quality=1.0 * gaps, cost_usd=np.array(usd))
+
+    monkeypatch.setattr(cautious, "prospects", only_gaps)
+    plans = cautious_plans(
+        doubted(), cost, tells_apart=False, budgets_usd=(ITEMS / 2, 5.0 * ITEMS), seed=0
+    )
+
+    assert (plans[0] < 0).any()
+    assert (plans[1] >= 0).all()
 
 
 def test_a_split_by_lot_is_told_from_one_by_kind() -> None:

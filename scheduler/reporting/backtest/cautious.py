@@ -31,7 +31,8 @@ def cautious_plans(
 
     Of all plans that a budget pays for, those may be taken whose chance of being significantly
     worse than dividing the work between two models is at most `WORSE_MOST`; of these, the one
-    of the highest expected quality is.  The cheapest model everywhere always may.
+    of the highest expected quality is.  The cheapest model everywhere always may.  A plan that
+    leaves items out is for its own budget alone: more money could have answered them.
 
     Args:
         tells_apart: whether predictions may tell items apart, or work is only divided by lot.
@@ -44,11 +45,14 @@ def cautious_plans(
         plans += sweep(
             doubts.quality, cost_usd, budgets_usd=tried, seed=seed, caution=doubts.caution
         )
+    meant_for = np.resize(tried, len(plans))
+    complete = np.array([(plan >= 0).all() for plan in plans])
     found = prospects(doubts, plans, cost_usd, seed=seed)
     alone = mixtures(path[:1], cost_usd, budgets_usd=budgets_usd, seed=seed)
     chosen = []
     for budget, cheapest in zip(budgets_usd, alone, strict=True):
         safe = (found.cost_usd <= budget * (1 + 1e-9)) & (found.worse <= WORSE_MOST)
+        safe &= complete | (meant_for == budget)
         best = np.where(safe, found.quality, -np.inf)
         chosen.append(plans[int(best.argmax())] if safe.any() else cheapest)
     return chosen
