@@ -104,7 +104,7 @@ def test_what_is_waited_for_tells_when_it_is_ready(name: str) -> None:
             assert SERVICES[other].get("restart", "no") == "no"
 
 
-@pytest.mark.parametrize("name", set(SERVICES) - set(OURS))
+@pytest.mark.parametrize("name", sorted(set(SERVICES) - set(OURS)))
 def test_others_images_are_of_a_named_version(name: str) -> None:
     assert re.search(r":\d", SERVICES[name]["image"])
 
