@@ -76,6 +76,15 @@ def _amounts(budgets: str | None) -> tuple[float, ...] | None:
     "tokens; else genai-prices.",
 )
 @click.option(
+    "--risk",
+    type=click.FloatRange(0, 1),
+    default=0.05,
+    show_default=True,
+    help="The chance that a plan may have of being significantly worse than dividing the work "
+    "between two models by lot. Where little is known of the items to come, a small one leaves "
+    "money over.",
+)
+@click.option(
     "--escalate",
     is_flag=True,
     help="Also answer first, judge by the answer, and pay again where in doubt.",
@@ -98,6 +107,7 @@ def command(
     seeds: int,
     budgets: str | None,
     prices: Path | None,
+    risk: float,
     escalate: bool,
     embedding: Path | None,
     choices: Path | None,
@@ -126,6 +136,7 @@ def command(
         train_share=train_share,
         seeds=seeds,
         budgets_usd=_amounts(budgets),
+        risk=risk,
         escalate=escalate,
         embedding=embedding,
     )
@@ -172,11 +183,15 @@ def _print(seeds: Sequence["SeedSummary"]) -> None:
         "the same for the models' means": head["brier_of_means"],
         "expected costs off by": head["cost_error"],
     }
+    unspent = f"{head['budgets_half_unspent']} of {head['budgets']}"
+    if head["budgets_half_unspent"]:
+        unspent += " (a larger --risk spends more)"
     worse = f"{head['budgets_significantly_worse']} of {head['budgets_compared']}"
     lines = [(name, over_seeds(figure)) for name, figure in shares.items() if figure is not None]
     lines += [
         ("seeds that reach the best single model", str(head["saving_reached_in_seeds"])),
         ("budgets significantly worse than the mixture", worse),
+        ("budgets of which less than half was spent", unspent),
         ("test items that could not be scored", str(head["items_not_scored"])),
     ]
     plans = [

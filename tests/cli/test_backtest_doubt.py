@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scheduler.reporting.backtest import cautious
-from scheduler.reporting.backtest.cautious import WORSE_MOST, cautious_plans
+from scheduler.reporting.backtest.cautious import RISK, cautious_plans
 from scheduler.reporting.backtest.data import Outcomes
 from scheduler.reporting.backtest.doubt import Doubt, Prospect, Seen, doubt, prospects
 from scheduler.reporting.backtest.likeness import likeness
@@ -86,8 +86,22 @@ def test_what_may_well_be_worse_than_a_lot_is_not_planned() -> None:
 
     plans = cautious_plans(doubts, cost, tells_apart=True, budgets_usd=budgets, seed=0)
 
-    assert (prospects(doubts, plans, cost, seed=0).worse <= WORSE_MOST).all()
+    assert (prospects(doubts, plans, cost, seed=0).worse <= RISK).all()
     assert all((plan == 0).all() for plan in plans)
+
+
+def test_who_takes_the_risk_spends_the_money() -> None:
+    doubts, cost = doubted(groups=1), np.tile(COSTS, (ITEMS, 1))
+
+    [careful], [bold] = (
+        cautious_plans(
+            doubts, cost, tells_apart=False, budgets_usd=[10.0 * ITEMS], seed=0, risk=risk
+        )
+        for risk in (0.05, 1.0)
+    )
+
+    assert cost[0, careful].sum() < cost[0, bold].sum()
+    assert doubts.quality[0, careful].sum() < doubts.quality[0, bold].sum()
 
 
 def test_no_item_is_left_out_that_the_money_would_have_paid_for(

@@ -15,8 +15,8 @@ Choice = NDArray[np.int32]
 
 POINTS: Final = 24
 """Budgets that plans are made for, beside those asked for; less may be spent than there is."""
-WORSE_MOST: Final = 0.05
-"""The chance of being significantly worse than the simple thing that a plan may have."""
+RISK: Final = 0.05
+"""The chance that a plan may have of being significantly worse than the simple thing."""
 
 
 def cautious_plans(
@@ -26,11 +26,12 @@ def cautious_plans(
     tells_apart: bool,
     budgets_usd: Sequence[float],
     seed: int,
+    risk: float = RISK,
 ) -> list[Choice]:
     """The plan at each of *budgets_usd* for items of these expected costs (t, m).
 
     Of all plans that a budget pays for, those may be taken whose chance of being significantly
-    worse than dividing the work between two models is at most `WORSE_MOST`; of these, the one
+    worse than dividing the work between two models is at most *risk*; of these, the one
     of the highest expected quality is.  The cheapest model everywhere always may.  A plan that
     leaves items out is for its own budget alone: more money could have answered them.
 
@@ -51,7 +52,7 @@ def cautious_plans(
     alone = mixtures(path[:1], cost_usd, budgets_usd=budgets_usd, seed=seed)
     chosen = []
     for budget, cheapest in zip(budgets_usd, alone, strict=True):
-        safe = (found.cost_usd <= budget * (1 + 1e-9)) & (found.worse <= WORSE_MOST)
+        safe = (found.cost_usd <= budget * (1 + 1e-9)) & (found.worse <= risk)
         safe &= complete | (meant_for == budget)
         best = np.where(safe, found.quality, -np.inf)
         chosen.append(plans[int(best.argmax())] if safe.any() else cheapest)

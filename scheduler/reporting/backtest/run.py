@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.estimate.embedding import Embedder
-from scheduler.reporting.backtest.cautious import POINTS, cautious_plans
+from scheduler.reporting.backtest.cautious import POINTS, RISK, cautious_plans
 from scheduler.reporting.backtest.data import Outcomes
 from scheduler.reporting.backtest.escalation import (
     Escalated,
@@ -39,6 +39,7 @@ class Settings:
     train_share: float = 0.5
     seeds: int = 5
     budgets_usd: tuple[float, ...] | None = None
+    risk: float = RISK
     escalate: bool = False
     embedding: Path | None = None
 
@@ -110,6 +111,7 @@ def _seed_plans(
         tells_apart=learned.tells_apart,
         budgets_usd=budgets,
         seed=seed,
+        risk=settings.risk,
     )
     escalations: Sequence[Escalated] = ()
     if settings.escalate:

@@ -332,7 +332,8 @@ def spread(values: Sequence[float | None]) -> Spread | None:
 
 def headline(seeds: Sequence[SeedSummary]) -> dict[str, Any]:
     """The figures that matter, over all seeds."""
-    gains = [line for one in seeds for line in one.lines if line.gain is not None]
+    lines = [line for one in seeds for line in one.lines]
+    gains = [line for line in lines if line.gain is not None]
     return {
         "seeds": len(seeds),
         "saving": spread([one.saving for one in seeds]),
@@ -346,6 +347,8 @@ def headline(seeds: Sequence[SeedSummary]) -> dict[str, Any]:
         "gain_over_mixture": spread([line.gain for line in gains]),
         "budgets_significantly_worse": sum(line.is_worse for line in gains),
         "budgets_compared": len(gains),
+        "budgets_half_unspent": sum(line.expected_usd < line.budget_usd / 2 for line in lines),
+        "budgets": len(lines),
         "ece": spread([one.calibration.ece if one.calibration else None for one in seeds]),
         "model_ece": spread(
             [one.calibration.model_ece if one.calibration else None for one in seeds]
