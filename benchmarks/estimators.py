@@ -5,6 +5,8 @@ of held-back training items and judged on test items.  Calibration: as shipped, 
 curve per model, and Venn-Abers (the mean of the two isotonic answers; Vovk & Petej 2014).
 Bounds at 0.9: as shipped, and split-conformal per model (Vovk et al. 2005): a bound holds where the
 mean score of a hundred items of like prediction is above their mean bound.
+Heads: the shipped ones, and the mean and the tenth percentile of heads that were learned from
+training items drawn anew with replacement (bootstrap, as in OptLLM, arXiv 2405.15130).
 Prints one JSON line per split.
 """
 
@@ -16,14 +18,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.estimate.features import document_features
+from scheduler.estimate.learning import learned
+from scheduler.estimate.observations import Observations
 from scheduler.reporting.backtest.data import Outcomes, read_outcomes
-from scheduler.reporting.backtest.run import Settings, run_seeds
+from scheduler.reporting.backtest.run import SeedPlans, Settings, run_seeds
 from scheduler.reporting.backtest.scores import calibration
 
 Floats = NDArray[np.float64]
 Curve = Callable[[Floats, Floats, Floats], Floats]
 LEVEL = 0.9
 CONFORMAL_CELL = 100
+RESAMPLED = 10
+"""Bootstrapped heads."""
 
 
 def isotonic(said: Floats, score: Floats) -> tuple[Floats, Floats]:
@@ -70,10 +77,42 @@ def conformal_lower(said: Floats, score: Floats, asked: Floats) -> Floats:
     return asked - float(np.quantile(short, rank, method="higher"))
 
 
+def bootstrapped(
+    data: Outcomes, plans: SeedPlans, features: NDArray[np.float32]
+) -> tuple[Floats, Floats]:
+    """(t, m) mean and lower bound of what heads from resampled training items say of test items."""
+    train, rng = plans.split.train, np.random.default_rng(plans.seed)
+    row, at = np.nonzero(~np.isnan(data.score[train]))
+    said = []
+    for _ in range(RESAMPLED):
+        drawn = np.bincount(rng.integers(0, len(train), len(train)), minlength=len(train))
+        kept = drawn[row] > 0
+        predictor = learned(
+            Observations(
+                features=features[train],
+                row=row[kept],
+                task=["resampled"] * int(kept.sum()),
+                offer=[data.models[model] for model in at[kept].tolist()],
+                score=data.score[train][row[kept], at[kept]],
+                weight=drawn[row[kept]].astype(np.float64),
+            ),
+            seed=plans.seed,
+        )
+        found = predictor.quality(
+            features[plans.split.test],
+            task="resampled",
+            offers=data.models,
+            priors=np.full(len(data.models), np.nan),
+        )
+        said.append(found.mean.astype(np.float64))
+    return np.mean(said, axis=0), np.quantile(said, 1 - LEVEL, axis=0)
+
+
 def judged(data: Outcomes, split: str, seeds: int) -> dict[str, dict[str, float]]:
     """Mean ECE and Brier of each way of calibrating, and cover of each bound, over *seeds*."""
     ways: dict[str, Curve] = {"isotonic": by_isotonic, "venn_abers": by_venn_abers}
     found: dict[str, list[tuple[float, float, float]]] = {}
+    features = document_features(data.texts)
     for plans in run_seeds(data, Settings(split=split, seeds=seeds, budgets_usd=(1.0,))):
         held, score = plans.learned.held_back, data.score[plans.split.test]
         assert held is not None
@@ -85,6 +124,8 @@ def judged(data: Outcomes, split: str, seeds: int) -> dict[str, dict[str, float]
             for at in range(len(columns))
         ], 1)  # fmt: skip
         tables = {"shipped": (said, lower), "conformal": (said, bound)}
+        again = bootstrapped(data, plans, features)
+        tables["bootstrapped"] = again[0][:, columns], again[1][:, columns]
         for name, way in ways.items():
             tables[name] = (np.stack([
                 way(held.quality[:, at], held.score[:, at], said[:, at])
