@@ -1,7 +1,6 @@
 """One worker process: an event loop in a thread, and a drain for each provider that has work."""
 
 import asyncio
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from scheduler.domain.policy import WorkPolicy
-from scheduler.garbage import collect_rarely
+from scheduler.interpreter import collect_rarely, take_short_turns
 from scheduler.store.calling import provider_id
 from scheduler.store.parcels import waiting
 from workers.desk import AccessTo, Desk, Place
@@ -21,13 +20,6 @@ from workers.loop import run
 from workers.providers.http import open_client
 
 LOG = structlog.get_logger()
-
-SWITCH_S = 0.0005
-"""How long the event loop may keep a thread waiting that has an answer of Postgres to read.
-
-A flush asks Postgres some twenty things, one after another; with Python's own 5 ms it would wait
-ten times as long for its turns as for the answers.
-"""
 
 
 @dataclass(slots=True)
@@ -116,7 +108,7 @@ def running(
 
     overs: list[asyncio.Event] = []
     collect_rarely()
-    sys.setswitchinterval(SWITCH_S)
+    take_short_turns()
     runner = threading.Thread(target=thread, name="loop")
     runner.start()
     is_ready.wait()

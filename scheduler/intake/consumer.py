@@ -4,7 +4,6 @@ The position of every partition is kept in Postgres and moved in the transaction
 messages; Kafka's own committed offset is set afterwards, and only lag charts look at it.
 """
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,23 +25,18 @@ from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import PositionMoved
 from scheduler.domain.policy import IntakePolicy
-from scheduler.garbage import collect_rarely
 from scheduler.intake.batch import Batch, Handler, Slice, read_part
 from scheduler.intake.jobs import QueueGauge
 from scheduler.intake.partitions import Listener, Partitions
 from scheduler.intake.topics import LOOK_S, Topics
 from scheduler.intake.writer import RETRY_S, Stopping, Writer, is_passing
+from scheduler.interpreter import collect_rarely, take_short_turns
 
 POLL_MS = 1_000
 JOIN_LIMIT_S = 15.0
 """kafka-python 3.0.12 may forget that it is joining the group, when the topic's partitions have
 changed and a poll ends in the midst of it.  It then sends no heartbeats and never joins; who has
 not joined after this long begins anew, and long polls make it rare."""
-TURN_S = 0.000_5
-"""The thread that stores needs the interpreter briefly and often, between what it sends to Postgres
-and what it waits for.  With Python's own 5 ms it would wait that long each time for the one that
-reads, and Postgres with it."""
-
 CONFIG: Mapping[str, Any] = {
     # The positions are ours; a partition without one never asks Kafka.
     "auto_offset_reset": "none",
@@ -105,7 +99,7 @@ def run(
     for handler in intake.handlers.values():
         handler.warm_up()
     collect_rarely()
-    sys.setswitchinterval(TURN_S)
+    take_short_turns()
     topics = Topics(kafka=intake.kafka, wanted=list(intake.handlers), log=log, clock=clock)
     tries = 0
     while not stop.is_set():
