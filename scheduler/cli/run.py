@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,10 @@ from scheduler.domain.job import CLIENT_TASKS, Task
 from scheduler.domain.money import nusd_from_usd
 from scheduler.intake.wire import NEEDS
 from scheduler.settings import read_settings
-from scheduler.store.budgets import set_budget
+from scheduler.store.budgets import ALWAYS, set_budget
 from scheduler.store.scopes import Scope, ensure_scope
 
 RUNS = "default/runs"
-# A run's budget is for the run, however long it is broken off.
-ALWAYS = (date(2000, 1, 1), date(2100, 1, 1))
 
 
 class NotAllDone(Refused):

@@ -9,14 +9,13 @@ from datetime import UTC, date, datetime, timedelta
 from scheduler.domain.money import usd_text
 from scheduler.domain.policy import PlanPolicy
 from scheduler.planning.options import PPM
+from scheduler.store.budgets import ALWAYS
 from scheduler.store.windows import DATA_CLASSES, NO_DEADLINE, TASKS, Window
 
 WORTHLESS = "no offer that it may have is expected to give a good answer"
 HELD = "its turn comes when money that is set aside for others, and likely not needed, is free"
 NO_OTHER_JUDGE = "the only offers that are on and may judge gave the answer themselves"
 AT_A_LOSS = "no answer is expected to earn what it costs"
-ALWAYS = timedelta(days=50 * 365)
-"""A budget for longer than this is one for whatever it is for, and not for a time."""
 
 
 def no_task(window: Window, job: int) -> str:
@@ -137,7 +136,7 @@ def period_text(starts_on: date, ends_on: date) -> str:
     >>> period_text(date(2000, 1, 1), date(2100, 1, 1))
     'at any time'
     """
-    if ends_on - starts_on > ALWAYS:
+    if (starts_on, ends_on) == ALWAYS:
         return "at any time"
     if ends_on - starts_on == timedelta(days=1):
         return f"for {starts_on}"

@@ -11,6 +11,9 @@ from scheduler.store.ledger import BOOKING
 from scheduler.store.tables.money import budget
 from scheduler.store.tables.scopes import scope
 
+ALWAYS = date(2000, 1, 1), date(2100, 1, 1)
+"""From when to when a budget is that lasts as long as whatever it is for, like a run."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetLine:
