@@ -23,8 +23,9 @@ def token_errors(model: TokenModel, calls: Calls, held: Chosen, *, level: float)
     than the reservation's quantile at *level*: what it should be.
     """
     tokens_in, tokens_out, most = (np.zeros(len(held)) for _ in range(3))
+    offers, tasks = np.array(calls.offer), np.array(calls.task)
     for offer, task in sorted({*zip(calls.offer, calls.task, strict=True)}):
-        mine = held & (np.array(calls.offer) == offer) & (np.array(calls.task) == task)
+        mine = held & (offers == offer) & (tasks == task)
         family = calls.family[calls.offer.index(offer)]
         mean, _ = model.input_tokens(calls.stats[mine], family=family, offer=offer)
         tokens_in[mine] = mean + TEMPLATE_TOKENS[Task(task)]
@@ -50,8 +51,9 @@ def latency_errors(model: LatencyModel, calls: Calls, held: Chosen, *, level: fl
     The answers' lengths are those reported, so that this is the error of the pace alone.
     """
     middle, most = np.zeros(len(held)), np.zeros(len(held))
+    offers = np.array(calls.offer)
     for offer in sorted(set(calls.offer)):
-        mine = held & (np.array(calls.offer) == offer)
+        mine = held & (offers == offer)
         tokens = calls.output_tokens[mine].astype(np.float64)
         middle[mine] = model.latency_s(tokens, offer=offer)
         most[mine] = model.latency_s(tokens, offer=offer, level=level)
