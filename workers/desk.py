@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
+import aiohttp
 import structlog
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -23,7 +24,6 @@ from workers.breaking import Breakers, share
 from workers.channel import Channel, InFlight
 from workers.flush import House
 from workers.pace import Pacer
-from workers.providers.connections import Client
 from workers.providers.registry import adapter_for
 from workers.settle import Names
 
@@ -67,7 +67,7 @@ class Desk:
     def __init__(
         self,
         engine: Engine,
-        client: Client,
+        client: aiohttp.ClientSession,
         *,
         access_to: AccessTo,
         policy: WorkPolicy,

@@ -17,7 +17,7 @@ from workers.desk import AccessTo, Desk, Place
 from workers.drain import Drain
 from workers.ids import new_ids
 from workers.loop import run
-from workers.providers.connections import open_client
+from workers.providers.http import open_client
 
 LOG = structlog.get_logger()
 

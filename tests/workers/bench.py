@@ -12,7 +12,7 @@ from scheduler.store.calling import provider_id
 from workers.desk import Desk, Place
 from workers.drain import Drain
 from workers.ids import new_ids
-from workers.providers.connections import open_client
+from workers.providers.http import open_client
 
 TOPIC = "documents.results"
 POLICY = WorkPolicy(flush_s=0.02, tries_s=5.0, tries_max=2, stop_s=2.0)

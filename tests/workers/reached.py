@@ -18,7 +18,7 @@ from workers.calls import (
     Call,
 )
 from workers.prompts import render
-from workers.providers.connections import open_client
+from workers.providers.http import open_client
 from workers.providers.openai import OpenAiAdapter
 from workers.sandbox.bill import Bill
 from workers.sandbox.faults import Script
@@ -88,7 +88,7 @@ async def serving(sandbox: Sandbox) -> AsyncIterator[Reached]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     try:
-        async with open_client(concurrency=8) as client, aiohttp.ClientSession() as session:
+        async with open_client(concurrency=8) as client:
             access = ProviderAccess(
                 name="sandbox",
                 protocol=Protocol.OPENAI,
@@ -96,7 +96,7 @@ async def serving(sandbox: Sandbox) -> AsyncIterator[Reached]:
                 api_key="sesame",
                 timeout_s=0.5,
             )
-            yield Reached(OpenAiAdapter(access, client), session, url)
+            yield Reached(OpenAiAdapter(access, client), client, url)
     finally:
         await runner.cleanup()
 

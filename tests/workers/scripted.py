@@ -12,7 +12,7 @@ from aiohttp import web
 from scheduler.domain.listing import Protocol, ProviderAccess
 from workers import loop
 from workers.calls import Answer, Call
-from workers.providers.connections import open_client
+from workers.providers.http import open_client
 from workers.providers.registry import adapter_for
 
 KEY = "sk-secret-key-0123456789"

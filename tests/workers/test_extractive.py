@@ -14,8 +14,8 @@ from workers import loop
 from workers.calls import Answer, Call, CallRefused, Finish
 from workers.extracting import Effort, summary
 from workers.prompts import Prompt, render
-from workers.providers.connections import open_client
 from workers.providers.extractive import MODEL
+from workers.providers.http import open_client
 from workers.providers.registry import adapter_for
 from workers.ranking import scores, sentences, words_of
 

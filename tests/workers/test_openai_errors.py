@@ -20,9 +20,8 @@ from workers.calls import (
     ProviderDown,
     RateLimited,
 )
-from workers.providers.connections import open_client
+from workers.providers.http import ANSWER_BYTES_MAX, open_client
 from workers.providers.openai import OpenAiAdapter
-from workers.providers.response import ANSWER_BYTES_MAX
 
 UNBILLED_LATER = [
     (coded(429, "rate_limit_exceeded"), RateLimited),

@@ -9,7 +9,7 @@ import xllamacpp
 from scheduler.domain.listing import Protocol, ProviderAccess, Structured
 from workers import loop
 from workers.calls import Answer, Call, ContextExceeded, Finish
-from workers.providers.connections import open_client
+from workers.providers.http import open_client
 from workers.providers.registry import adapter_for
 
 

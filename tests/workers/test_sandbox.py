@@ -21,7 +21,7 @@ from workers.calls import (
     ModelMissing,
     RateLimited,
 )
-from workers.providers.connections import open_client
+from workers.providers.http import open_client
 from workers.providers.openai import OpenAiAdapter
 from workers.sandbox.bill import Bill
 from workers.sandbox.process import SandboxDied, sandbox_process

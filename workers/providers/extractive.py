@@ -3,11 +3,12 @@
 import asyncio
 import time
 
+import aiohttp
+
 from scheduler.domain.listing import ProviderAccess
 from workers.calls import Answer, Call, CallRefused, Finish, Usage
 from workers.extracting import summary, tokens
 from workers.prompts import read_prompt
-from workers.providers.connections import Client
 
 MODEL = "extractive-textrank-1"
 """What its answers name as their model, so that nobody takes them for a language model's."""
@@ -16,7 +17,7 @@ MODEL = "extractive-textrank-1"
 class ExtractiveAdapter:
     """Summarizes on this machine; the only task that it knows."""
 
-    def __init__(self, access: ProviderAccess, client: Client) -> None:  # noqa: ARG002 - every adapter is made alike
+    def __init__(self, access: ProviderAccess, client: aiohttp.ClientSession) -> None:  # noqa: ARG002 - every adapter is made alike
         self._provider = access.name
 
     async def answer(self, call: Call) -> Answer:

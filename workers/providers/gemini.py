@@ -3,9 +3,10 @@
 import re
 from typing import Any
 
+import aiohttp
+
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
-from workers.providers.connections import Client
 from workers.providers.failures import Complaint, failure, read_json
 from workers.providers.http import Reply, Wire, encoded, merged
 
@@ -27,7 +28,7 @@ class GeminiAdapter:
     The protocol has neither a request id of the client's nor an idempotency key.
     """
 
-    def __init__(self, access: ProviderAccess, client: Client) -> None:
+    def __init__(self, access: ProviderAccess, client: aiohttp.ClientSession) -> None:
         self._access = access
         headers = {}
         if access.api_key:

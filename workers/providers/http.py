@@ -1,33 +1,50 @@
 """One HTTP call to a provider: sent once, read up to a limit, and its failures told apart."""
 
-import base64
+import io
 import json
-import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
+import aiohttp
 import orjson
+from aiohttp.payload import BytesPayload
 from yarl import URL
 
 from scheduler.domain.listing import ProviderAccess
-from workers.calls import KeyRejected, ModelMissing, OutcomeUnknown, ProviderDown
-from workers.providers.connections import Client, ConnectionLost, NotConnected, Origin
-from workers.providers.response import BadResponse
+from workers.calls import ModelMissing, OutcomeUnknown, ProviderDown
 
+ANSWER_BYTES_MAX = 8 * 1024 * 1024
 CONNECT_S = 10.0
-_LINE_END = re.compile(r"[\r\n\0]")
+# Many servers (uvicorn, so vLLM too) drop a connection that was idle for 5 s.  One that is sent
+# to just then fails without a word, and its outcome would be unknown though nothing happened.
+KEEP_ALIVE_S = 4.0
+_LARGE_BYTES = 1024 * 1024
+
+
+def open_client(*, concurrency: int, proxy: str | None = None) -> aiohttp.ClientSession:
+    """The pool of connections that all adapters of a process share.
+
+    Call it in a running event loop, and close it there.  *concurrency* is the most calls in
+    flight; a caller that goes beyond it waits for a connection, and fails after `CONNECT_S`.
+    """
+    connector = aiohttp.TCPConnector(
+        limit=concurrency, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=60
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        proxy=proxy,
+        # Cookies would tie one tenant's calls to another's.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        raise_for_status=False,
+        headers={"User-Agent": "apportion"},
+    )
 
 
 class Reply(NamedTuple):
-    """What came back, whatever its status.
-
-    Attributes:
-        headers: by their names in small letters.
-        seconds: from sending to the last byte.
-    """
+    """What came back, whatever its status.  `seconds` is from sending to the last byte."""
 
     status: int
     headers: Mapping[str, str]
@@ -35,103 +52,91 @@ class Reply(NamedTuple):
     seconds: float
 
 
-class _Target(NamedTuple):
-    """An address as it is called: *head* is the beginning of every request to it."""
-
-    origin: Origin
-    head: bytes
-
-
 class Wire:
     """Sends one offer's calls."""
 
     def __init__(
-        self, access: ProviderAccess, client: Client, *, headers: Mapping[str, str]
+        self, access: ProviderAccess, client: aiohttp.ClientSession, *, headers: Mapping[str, str]
     ) -> None:
         self._provider = access.name
         self._client = client
         self._headers = {"Content-Type": "application/json", **headers, **access.headers}
         self._query = access.query
-        self._timeout_s = access.timeout_s
-        self._targets: dict[str, _Target] = {}
+        self._timeout = aiohttp.ClientTimeout(
+            total=access.timeout_s, connect=min(CONNECT_S, access.timeout_s)
+        )
+        self._urls: dict[str, URL] = {}
 
     async def post(
         self, address: str, body: bytes, *, headers: Mapping[str, str] | None = None
     ) -> Reply:
-        """POST *body* to *address*.  A redirect is an answer: nobody has allowed the other address.
+        """POST *body* to *address*.
 
         Raises:
             ProviderDown: no connection could be made, so nothing was sent.
             OutcomeUnknown: it was sent, and no whole answer came.
-            ModelMissing, KeyRejected: the address, or a header, cannot be.
+            ModelMissing: the address is none.
         """
-        target = self._targets.get(address)
-        if target is None:
-            target = self._targets[address] = self._target(address)
-        own = _spelled({**(headers or {}), "Content-Length": str(len(body))})
         started = time.perf_counter()
         try:
-            response = await self._client.exchange(
-                target.origin,
-                b"%b%b\r\n%b" % (target.head, own, body),
-                connect_s=min(CONNECT_S, self._timeout_s),
-                timeout_s=self._timeout_s,
-            )
-        except NotConnected as error:
-            raise ProviderDown(provider=self._provider, reason=f"no connection ({error})") from None
+            async with self._client.post(
+                self._url(address),
+                # aiohttp writes a large `bytes` in one go, with a warning; a file in pieces.
+                data=BytesPayload(body) if len(body) < _LARGE_BYTES else io.BytesIO(body),
+                headers={**self._headers, **headers} if headers else self._headers,
+                timeout=self._timeout,
+                # A redirect would take the document to an address that nobody has allowed.
+                allow_redirects=False,
+            ) as response:
+                answer = await self._read(response)
+                return Reply(
+                    status=response.status,
+                    headers=response.headers,
+                    body=answer,
+                    seconds=time.perf_counter() - started,
+                )
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
+            raise ModelMissing(
+                provider=self._provider, reason="its address is not an HTTP URL"
+            ) from None
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise ProviderDown(
+                provider=self._provider, reason=f"no connection ({type(error).__name__})"
+            ) from None
         except TimeoutError:
-            raise self._unknown(f"nothing within {self._timeout_s:g} s") from None
-        except ConnectionLost as error:
-            raise self._unknown(f"the connection broke ({error})") from None
-        except BadResponse as error:
-            raise self._unknown(str(error), status=error.status) from None
-        seconds = time.perf_counter() - started
-        return Reply(response.status, response.headers, response.body, seconds)
+            raise OutcomeUnknown(
+                provider=self._provider, reason=f"nothing within {self._timeout.total:g} s"
+            ) from None
+        except aiohttp.ClientError as error:
+            raise OutcomeUnknown(
+                provider=self._provider, reason=f"the connection broke ({type(error).__name__})"
+            ) from None
 
-    def _unknown(self, reason: str, *, status: int | None = None) -> OutcomeUnknown:
-        return OutcomeUnknown(provider=self._provider, reason=reason, status=status)
+    def _url(self, address: str) -> URL:
+        url = self._urls.get(address)
+        if url is None:
+            url = self._urls[address] = URL(address).update_query(self._query)
+        return url
 
-    def _target(self, address: str) -> _Target:
-        try:
-            url = URL(address).update_query(self._query)
-            host, port = url.raw_host, url.port
-        except ValueError:
-            host = port = None
-        if not host or not port or url.scheme not in ("http", "https"):
-            raise ModelMissing(provider=self._provider, reason="its address is not an HTTP URL")
-        first = f"POST {url.raw_path_qs} HTTP/1.1\r\n".encode()
-        try:
-            head = first + _spelled(_over(_usual(url), self._headers))
-        except ValueError as error:
-            raise KeyRejected(provider=self._provider, reason=str(error)) from None
-        return _Target(Origin(host, port, url.scheme == "https"), head)
-
-
-def _usual(url: URL) -> dict[str, str]:
-    usual = {
-        "Host": url.host_port_subcomponent or "",
-        "User-Agent": "apportion",
-        "Accept": "*/*",
-        "Accept-Encoding": "identity",
-    }
-    if url.user is not None:
-        named = f"{url.user}:{url.password or ''}".encode()
-        usual["Authorization"] = f"Basic {base64.b64encode(named).decode()}"
-    return usual
-
-
-def _over(usual: Mapping[str, str], said: Mapping[str, str]) -> dict[str, str]:
-    """*usual* headers with what is *said* in place of them; case makes no other name."""
-    named = {name.lower(): (name, value) for name, value in (*usual.items(), *said.items())}
-    return dict(named.values())
-
-
-def _spelled(headers: Mapping[str, str]) -> bytes:
-    lines = [f"{name}: {value}" for name, value in headers.items()]
-    # It would end its header, and begin another.
-    if any(map(_LINE_END.search, lines)):
-        raise ValueError("it, or another header, holds the end of a line")
-    return "".join([f"{line}\r\n" for line in lines]).encode()
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        pieces = []
+        size = 0
+        content = response.content
+        # In pieces, so that a compressed or endless body cannot fill the memory.
+        while not content.at_eof():
+            piece = await content.readany()
+            pieces.append(piece)
+            size += len(piece)
+            if size > ANSWER_BYTES_MAX:
+                response.close()
+                raise OutcomeUnknown(
+                    provider=self._provider,
+                    reason=f"its answer is longer than {ANSWER_BYTES_MAX} bytes",
+                    status=response.status,
+                )
+        if (error := content.exception()) is not None:
+            raise error
+        return b"".join(pieces)
 
 
 def encoded(body: dict[str, Any]) -> bytes:

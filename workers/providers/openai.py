@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import aiohttp
+
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
-from workers.providers.connections import Client
 from workers.providers.failures import Complaint, failure, read_json
 from workers.providers.http import Reply, Wire, encoded, merged
 
@@ -23,7 +24,7 @@ class OpenAiAdapter:
     `api-version` in the query, and `api-key` as the key's header.
     """
 
-    def __init__(self, access: ProviderAccess, client: Client) -> None:
+    def __init__(self, access: ProviderAccess, client: aiohttp.ClientSession) -> None:
         self._access = access
         headers = {}
         if access.api_key:
