@@ -10,7 +10,7 @@ With Python's own figures a tenth of a worker's time, and more of intake's, goes
 at them.
 """
 
-TURN_S = 0.0005
+TURN_S = 0.0001
 """How long one thread may keep another waiting that has an answer of Postgres to read.
 
 Who stores asks Postgres one thing after another, and needs the interpreter briefly in between; with

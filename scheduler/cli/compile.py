@@ -17,11 +17,11 @@ def command() -> None:
     this one; a new version of the program compiles anew.  `apportion serve` does the same as it
     starts.  It needs no database.
     """
-    from scheduler.estimate.features import document_features
+    from scheduler.estimate.features import as_stored, document_features
     from scheduler.planning.warming import warm_up
 
     started = time.perf_counter()
-    document_features(["warm up"])
+    as_stored(document_features(["warm up"]))
     warm_up()
     click.echo(f"compiled code is ready; that took {time.perf_counter() - started:.1f} s")
 

@@ -213,7 +213,7 @@ def scan_scripts(text, starts, classes, scanned):  # type: ignore[no-untyped-def
 
 @njit(cache=True, nogil=True)
 def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, shapes):  # type: ignore[no-untyped-def]
-    """Fill *projected* (n, d) float32 and *shapes* (n, SHAPES) float32."""
+    """Fill the first PROJECTED columns of *projected* float32, and *shapes* (n, SHAPES) float32."""
     seen = np.zeros(_SEEN_SLOTS, np.uint64)
     counts = np.zeros(_SEEN_SLOTS, np.int32)
     block = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.uint8)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.domain.errors import Refused
-from scheduler.estimate.features import STRUCTURAL
 from scheduler.estimate.novelty import FOLDED
+from scheduler.estimate.shape import STRUCTURAL
 
 Singles = NDArray[np.float32]
 

@@ -1,69 +1,23 @@
 """What a document looks like: a small vector for quality, byte counts for tokens."""
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.estimate.bytescan import (
     ASCII_CLASS,
-    ASTRAL,
-    CLASSES,
-    DIGIT,
-    DISTINCT,
-    GREEK_CYRILLIC,
-    HAN,
-    INDIC,
-    KANA_HANGUL,
-    LANGUAGES,
-    LATIN,
-    LETTER,
-    LINES,
-    LONG_LINES,
-    NEWLINE,
     PROJECTED,
-    PUNCTUATION,
-    QUESTIONS,
-    QUOTES,
     SCANNED,
-    SENTENCES,
     SHAPES,
-    SPACE,
     STOP_HASHES,
     STOP_LANGUAGES,
-    SYMBOL,
-    TABLE_MARKS,
-    UPPER,
-    WORDS,
     scan_ngrams,
     scan_scripts,
 )
-
-STRUCTURAL: Final = (
-    "log_bytes",
-    "log_words",
-    "word_length",
-    "digits",
-    "upper_case",
-    "punctuation",
-    "symbols",
-    "spaces",
-    "lines",
-    "long_lines",
-    "table_marks",
-    "latin",
-    "greek_cyrillic",
-    "han",
-    "kana_hangul",
-    "other_scripts",
-    "distinct_words",
-    "sentence_words",
-    "questions",
-    "quotes",
-    *(f"language_{code}" for code in LANGUAGES),
-)
-"""The structural figures, in the order of their columns after the projected ones."""
+from scheduler.estimate.shape import STRUCTURAL, finish, to_halves
 
 FEATURES: Final = PROJECTED + len(STRUCTURAL)
 """Width of a document's vector."""
@@ -72,15 +26,44 @@ TOKEN_STATS: Final = SCANNED
 """Width of a document's row of byte counts."""
 
 
-def _joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """All texts as one array of bytes, and where each starts (n + 1).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Texts in one piece, as the compiled passes read them.
 
-    Lone surrogates cannot be UTF-8; they become `?`, as they do at the providers.
+    Attributes:
+        text: uint8, all of them in UTF-8.
+        starts: (n + 1,) int64, where each starts; the last is the end.
     """
-    encoded = [text.encode("utf-8", "replace") for text in texts]
-    starts = np.zeros(len(encoded) + 1, np.int64)
-    np.cumsum([len(one) for one in encoded], out=starts[1:])
-    return np.frombuffer(b"".join(encoded), np.uint8), starts
+
+    text: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> Self:
+        """*texts* in one piece.
+
+        Lone surrogates cannot be UTF-8; they become `?`, as they do at the providers.
+        """
+        encoded = [text.encode("utf-8", "replace") for text in texts]
+        starts = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(one) for one in encoded], out=starts[1:])
+        return cls(text=np.frombuffer(b"".join(encoded), np.uint8), starts=starts)
+
+    def described(self) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """What `document_features` and `script_bytes` say, with the bytes counted once.
+
+        It hardly needs the interpreter, and may run beside a thread that does.
+        """
+        count = len(self.starts) - 1
+        features = np.zeros((count, FEATURES), np.float32)
+        shapes = np.zeros((count, SHAPES), np.float32)
+        scanned = np.zeros((count, SCANNED), np.int32)
+        scan_scripts(self.text, self.starts, ASCII_CLASS, scanned)
+        scan_ngrams(
+            self.text, self.starts, ASCII_CLASS, STOP_HASHES, STOP_LANGUAGES, features, shapes
+        )
+        finish(scanned, shapes, features)
+        return features, scanned
 
 
 def script_bytes(texts: Sequence[str]) -> NDArray[np.int32]:
@@ -89,8 +72,9 @@ def script_bytes(texts: Sequence[str]) -> NDArray[np.int32]:
     The first `CLASSES` columns add up to the text's length in UTF-8.  This is all that
     the token model needs of a document.
     """
+    joined = Joined.of(texts)
     scanned = np.zeros((len(texts), SCANNED), np.int32)
-    scan_scripts(*_joined(texts), ASCII_CLASS, scanned)
+    scan_scripts(joined.text, joined.starts, ASCII_CLASS, scanned)
     return scanned
 
 
@@ -101,50 +85,11 @@ def document_features(texts: Sequence[str]) -> NDArray[np.float32]:
     `PROJECTED` numbers by a sparse random projection with four signs per n-gram
     (Kane & Nelson 2014), scaled to length one; the `STRUCTURAL` figures follow.
     """
-    return described(texts)[0]
+    return Joined.of(texts).described()[0]
 
 
-def described(texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """What `document_features` and `script_bytes` say of *texts*, with the bytes counted once."""
-    joined, starts = _joined(texts)
-    projected = np.zeros((len(texts), PROJECTED), np.float32)
-    shapes = np.zeros((len(texts), SHAPES), np.float32)
-    scanned = np.zeros((len(texts), SCANNED), np.int32)
-    scan_scripts(joined, starts, ASCII_CLASS, scanned)
-    scan_ngrams(joined, starts, ASCII_CLASS, STOP_HASHES, STOP_LANGUAGES, projected, shapes)
-    length = np.sqrt(np.einsum("ij,ij->i", projected, projected))
-    projected /= np.maximum(length, 1e-9)[:, None]
-    return np.hstack([projected, _structural(scanned.astype(np.float32), shapes)]), scanned
-
-
-def _structural(scanned: NDArray[np.float32], shapes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The structural figures (n, len(STRUCTURAL)) float32, each of the order of one."""
-    total = np.maximum(scanned[:, :CLASSES].sum(1), 1)
-    letters = np.maximum(scanned[:, LETTER] + scanned[:, UPPER], 1)
-    words = np.maximum(scanned[:, WORDS], 1)
-    lines = shapes[:, LINES] + 1
-    others = scanned[:, INDIC : ASTRAL + 1].sum(1) - scanned[:, HAN] - scanned[:, KANA_HANGUL]
-    columns = [
-        np.log1p(total) / 5,
-        np.log1p(words) / 4,
-        (letters + scanned[:, LATIN] + scanned[:, GREEK_CYRILLIC]) / words / 10,
-        scanned[:, DIGIT] / total * 10,
-        scanned[:, UPPER] / letters * 4,
-        scanned[:, PUNCTUATION] / total * 10,
-        scanned[:, SYMBOL] / total * 10,
-        (scanned[:, SPACE] + scanned[:, NEWLINE]) / total * 4,
-        np.log1p(lines) / 4,
-        shapes[:, LONG_LINES] / lines,
-        np.minimum(shapes[:, TABLE_MARKS] / lines, 4),
-        scanned[:, LATIN] / total * 10,
-        scanned[:, GREEK_CYRILLIC] / total,
-        scanned[:, HAN] / total,
-        scanned[:, KANA_HANGUL] / total,
-        others / total,
-        shapes[:, DISTINCT] / words,
-        np.log1p(words / np.maximum(shapes[:, SENTENCES], 1)) / 3,
-        shapes[:, QUESTIONS] / np.maximum(shapes[:, SENTENCES], 1),
-        np.minimum(shapes[:, QUOTES] / words * 10, 4),
-        *(shapes[:, 7 + at] / words * 2 for at in range(len(LANGUAGES))),
-    ]
-    return np.stack(columns, 1).astype(np.float32)
+def as_stored(features: NDArray[np.float32]) -> NDArray[np.float16]:
+    """*features* as float16, little-endian, of the same shape."""
+    halves = np.empty(features.shape, np.uint16)
+    to_halves(features.ravel(), features.view(np.uint32).ravel(), halves.ravel())
+    return halves.view(np.float16).astype("<f2", copy=False)

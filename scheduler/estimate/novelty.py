@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scheduler.estimate.features import STRUCTURAL
+from scheduler.estimate.shape import STRUCTURAL
 
 Singles = NDArray[np.float32]
 

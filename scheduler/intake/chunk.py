@@ -3,17 +3,20 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from scheduler.domain.errors import Refused
 from scheduler.domain.policy import IntakePolicy
-from scheduler.estimate.bytescan import WORDS
-from scheduler.estimate.features import described
+from scheduler.estimate.bytescan import CLASSES, WORDS
+from scheduler.estimate.features import Joined, as_stored
 from scheduler.intake.files import Roots
 from scheduler.intake.reasons import reason_of
 from scheduler.intake.sensitive import found_classes
@@ -23,9 +26,12 @@ from scheduler.store.documents import Document
 from scheduler.store.jobs_in import IncomingJob
 
 DIGEST_FORMAT = 1
+DESCRIBED_AT_ONCE = 500
+"""Documents that are described together, while the next ones are read."""
 _spelt = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
 ).encode
+Described = tuple[NDArray[np.float16], NDArray[np.int32]]
 _validate = JobMessage.__pydantic_validator__.validate_json
 
 
@@ -84,6 +90,7 @@ class Reader:
 
     policy: IntakePolicy
     roots: Roots
+    beside: Executor = field(default_factory=lambda: ThreadPoolExecutor(1, "intake-describer"))
 
     def read(
         self, values: Sequence[bytes | None], headers: Sequence[Headers] | None = None
@@ -93,7 +100,7 @@ class Reader:
         It refuses, and never raises, what a client can get wrong.
         """
         chunk = Chunk()
-        texts: dict[bytes, tuple[str, str | None]] = {}
+        texts = _Texts(beside=self.beside)
         for index, value in enumerate(values):
             try:
                 job, text, path = self._job(index, value, headers[index] if headers else ())
@@ -103,8 +110,8 @@ class Reader:
                 )
             else:
                 chunk.jobs.append(job)
-                texts.setdefault(job.document, (text, path))
-        chunk.documents.update(_documents(texts))
+                texts.add(job.document, text, path)
+        chunk.documents.update(texts.documents())
         return chunk
 
     def _job(
@@ -198,28 +205,67 @@ def _asked_bytes(asked: tuple[Any, ...]) -> bytes:
     return _spelt(asked).encode()
 
 
-def _documents(texts: dict[bytes, tuple[str, str | None]]) -> dict[bytes, Document]:
-    """All that is computed from the *texts* (by digest), in columns."""
-    plain = [text for text, _ in texts.values()]
-    if not plain:
-        return {}
-    features, stats = described(plain)
-    classes = found_classes(plain, stats)
-    words = stats[:, WORDS].tolist()
-    feature_bytes, stat_bytes = _rows(features.astype("<f2")), _rows(stats.astype("<i4"))
-    return {
-        digest: Document(
-            digest,
-            len(text.encode()),
-            words[at],
-            text if path is None else None,
-            path,
-            classes[at],
-            feature_bytes[at],
-            stat_bytes[at],
-        )
-        for at, (digest, (text, path)) in enumerate(texts.items())
-    }
+Text = tuple[bytes, str, str | None]
+"""A text's digest, itself, and its path where it was read from a file."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Texts:
+    """Distinct texts, described on a thread *beside* the one that reads them.
+
+    That is compiled and hardly needs the interpreter, so that both threads run.
+    """
+
+    beside: Executor
+    seen: set[bytes] = field(default_factory=set)
+    waiting: list[Text] = field(default_factory=list)
+    begun: "list[tuple[list[Text], Future[Described]]]" = field(default_factory=list)
+
+    def add(self, digest: bytes, text: str, path: str | None) -> None:
+        """Take in *text*, unless it is here already."""
+        if digest in self.seen:
+            return
+        self.seen.add(digest)
+        self.waiting.append((digest, text, path))
+        if len(self.waiting) == DESCRIBED_AT_ONCE:
+            self._describe()
+
+    def documents(self) -> dict[bytes, Document]:
+        """All of them, by digest."""
+        if self.waiting:
+            self._describe()
+        return {
+            one.digest: one
+            for texts, described in self.begun
+            for one in _documents(texts, *described.result())
+        }
+
+    def _describe(self) -> None:
+        joined = Joined.of([text for _, text, _ in self.waiting])
+        self.begun.append((self.waiting, self.beside.submit(_described, joined)))
+        self.waiting = []
+
+
+def _described(joined: Joined) -> Described:
+    features, stats = joined.described()
+    return as_stored(features), stats
+
+
+def _documents(
+    texts: Sequence[Text], features: NDArray[np.float16], stats: NDArray[np.int32]
+) -> Iterator[Document]:
+    """The *texts* with all that was computed from them, in columns."""
+    columns = zip(
+        texts,
+        stats[:, :CLASSES].sum(1).tolist(),
+        stats[:, WORDS].tolist(),
+        found_classes([text for _, text, _ in texts], stats),
+        _rows(features),
+        _rows(stats.astype("<i4", copy=False)),
+        strict=True,
+    )
+    for (digest, text, path), length, words, *computed in columns:
+        yield Document(digest, length, words, text if path is None else None, path, *computed)
 
 
 def _rows(table: Any) -> list[bytes]:

@@ -10,8 +10,9 @@ import tokenizers
 from onnx import TensorProto, helper, numpy_helper
 
 from scheduler.estimate.embedding import Embedder, NoEmbedding, with_embedding
-from scheduler.estimate.features import FEATURES, STRUCTURAL, document_features
+from scheduler.estimate.features import FEATURES, document_features
 from scheduler.estimate.novelty import Familiar
+from scheduler.estimate.shape import STRUCTURAL
 from scheduler.reporting.backtest.run import Settings, run_seeds
 from tests.cli.test_backtest import made
 

@@ -3,12 +3,14 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from scheduler.estimate.bytescan import CLASSES
 from scheduler.estimate.features import (
     FEATURES,
     PROJECTED,
     TOKEN_STATS,
+    as_stored,
     document_features,
     script_bytes,
 )
@@ -38,6 +40,15 @@ def test_a_vector_does_not_depend_on_the_documents_beside_it(several: list[str],
     among = document_features([*several, text])[-1]
 
     np.testing.assert_array_equal(alone, among)
+
+
+@given(hnp.arrays(np.float32, (3, 17), elements=st.floats(-65_504, 65_504, width=32)))
+def test_features_are_stored_as_the_nearest_halves(singles: np.ndarray) -> None:
+    np.testing.assert_array_equal(as_stored(singles).view("<u2"), singles.astype("<f2").view("<u2"))
+
+
+def test_a_text_that_is_one_long_word_can_be_stored() -> None:
+    assert np.isfinite(as_stored(document_features(["x" * 1_048_576]))).all()
 
 
 def test_no_documents_give_no_rows() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scheduler.domain.job import DataClass
 from scheduler.domain.policy import IntakePolicy
 from scheduler.estimate.features import FEATURES, TOKEN_STATS, document_features, script_bytes
-from scheduler.intake.chunk import Chunk, Reader
+from scheduler.intake.chunk import DESCRIBED_AT_ONCE, Chunk, Reader
 from scheduler.intake.files import Roots
 from tests.intake.conftest import job_message
 
@@ -85,6 +85,18 @@ def test_a_document_carries_what_was_computed_from_its_text() -> None:
     )
     assert (features.size, len(document.token_stats) // 4) == (FEATURES, TOKEN_STATS)
     assert (document.length, document.words) == (len(text), 6)
+
+
+def test_each_of_many_documents_carries_what_is_its_own() -> None:
+    texts = [f"document {n} " + "word " * (n % 7) for n in range(2 * DESCRIBED_AT_ONCE + 1)]
+    messages = [job_message(f"a{n}", text=text) for n, text in enumerate(texts)]
+    found = READER.read(messages).documents
+
+    expected = document_features(texts).astype("<f2")
+    for text, features in zip(texts, expected, strict=True):
+        document = found[hashlib.sha256(text.encode()).digest()]
+        assert (document.body, document.length) == (text, len(text))
+        assert document.features == features.tobytes()
 
 
 def digest(**fields: object) -> bytes:
