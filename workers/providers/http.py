@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,10 +12,11 @@ from typing import Any, NamedTuple
 import aiohttp
 import orjson
 from aiohttp.payload import BytesPayload
+from multidict import CIMultiDict
 from yarl import URL
 
 from scheduler.domain.listing import ProviderAccess
-from workers.calls import ModelMissing, OutcomeUnknown, ProviderDown
+from workers.calls import KeyRejected, ModelMissing, OutcomeUnknown, ProviderDown
 
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 CONNECT_S = 10.0
@@ -22,6 +24,7 @@ CONNECT_S = 10.0
 # to just then fails without a word, and its outcome would be unknown though nothing happened.
 KEEP_ALIVE_S = 4.0
 _LARGE_BYTES = 1024 * 1024
+_LINE_END = re.compile(r"[\r\n\0]")
 
 
 def open_client(*, concurrency: int, proxy: str | None = None) -> aiohttp.ClientSession:
@@ -60,7 +63,11 @@ class Wire:
     ) -> None:
         self._provider = access.name
         self._client = client
-        self._headers = {"Content-Type": "application/json", **headers, **access.headers}
+        # Case makes no other name: the catalog's take the place of ours.
+        self._headers = CIMultiDict({"Content-Type": "application/json"})
+        self._headers.update(headers)
+        self._headers.update(access.headers)
+        self._is_sendable = not any(map(_LINE_END.search, self._headers.values()))
         self._query = access.query
         self._timeout = aiohttp.ClientTimeout(
             total=access.timeout_s, connect=min(CONNECT_S, access.timeout_s)
@@ -75,15 +82,20 @@ class Wire:
         Raises:
             ProviderDown: no connection could be made, so nothing was sent.
             OutcomeUnknown: it was sent, and no whole answer came.
-            ModelMissing: the address is none.
+            ModelMissing, KeyRejected: the address, or a header, cannot be.
         """
+        if not self._is_sendable:
+            # It would end its header, and begin another.
+            raise KeyRejected(
+                provider=self._provider, reason="it, or another header, holds the end of a line"
+            )
         started = time.perf_counter()
         try:
             async with self._client.post(
                 self._url(address),
                 # aiohttp writes a large `bytes` in one go, with a warning; a file in pieces.
                 data=BytesPayload(body) if len(body) < _LARGE_BYTES else io.BytesIO(body),
-                headers={**self._headers, **headers} if headers else self._headers,
+                headers=self._with(headers) if headers else self._headers,
                 timeout=self._timeout,
                 # A redirect would take the document to an address that nobody has allowed.
                 allow_redirects=False,
@@ -111,6 +123,11 @@ class Wire:
             raise OutcomeUnknown(
                 provider=self._provider, reason=f"the connection broke ({type(error).__name__})"
             ) from None
+
+    def _with(self, headers: Mapping[str, str]) -> CIMultiDict[str]:
+        both = self._headers.copy()
+        both.update(headers)
+        return both
 
     def _url(self, address: str) -> URL:
         url = self._urls.get(address)

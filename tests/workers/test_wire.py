@@ -1,0 +1,32 @@
+"""What is sent to a provider: one request, whose headers nobody can break out of."""
+
+import pytest
+
+from scheduler.domain.listing import Protocol
+from tests.workers.chat import said
+from tests.workers.scripted import Heard, ask
+from workers.calls import KeyRejected
+
+
+def headers_of(**access: object) -> list[tuple[str, str]]:
+    heard: list[Heard] = []
+    ask(Protocol.OPENAI, said(), heard=heard, **access)
+    return [(name.lower(), value) for name, value in heard[0].headers.items()]
+
+
+def test_a_header_of_the_catalogs_takes_the_place_of_ours_whatever_its_case() -> None:
+    headers = headers_of(headers={"user-agent": "acme", "CONTENT-TYPE": "application/x"})
+
+    assert [value for name, value in headers if name == "user-agent"] == ["acme"]
+    assert [value for name, value in headers if name == "content-type"] == ["application/x"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\0"])
+def test_a_key_that_would_end_its_header_is_not_sent(end: str) -> None:
+    heard: list[Heard] = []
+
+    with pytest.raises(KeyRejected) as caught:
+        ask(Protocol.OPENAI, said(), heard=heard, api_key=f"k{end}X-Other: 1")
+
+    assert not heard
+    assert "X-Other" not in str(caught.value)
