@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     `kafka_options` is a JSON object passed through to kafka-python (`security_protocol`,
     `sasl_mechanism`, `ssl_cafile`...).  `policy` is a JSON object, or `policy_file` the path
     of one, with any of `scheduler.domain.policy`'s figures, as {"plan": {"window_s": 5}}.
+    `embedding` is the folder of a sentence-embedding model, used wherever quality is predicted.
     """
 
     model_config = SettingsConfigDict(
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
     dead_topic: str = "documents.dead"
     feedback_topic: str = "documents.feedback"
     catalog: Path | None = None
+    embedding: Path | None = None
     roots: str = ""
     policy: str = ""
     policy_file: Path | None = None

@@ -9,6 +9,7 @@ from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from scheduler.domain.errors import Unavailable
+from scheduler.estimate.embedding import Embedder
 from scheduler.settings import BadSettings, Settings
 from scheduler.store import embedded
 from scheduler.store.connect import APP_ROLE, open_engine
@@ -96,6 +97,15 @@ def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]
             if not error.connection_invalidated:
                 raise
             raise DatabaseAway(where=where(url), reason=failure(error)) from None
+
+
+def embedder_of(settings: Settings) -> Embedder | None:
+    """The embedding model of `APPORTION_EMBEDDING`, loaded; None where none is set.
+
+    Raises:
+        NoEmbedding: it cannot be used.
+    """
+    return None if settings.embedding is None else Embedder.load(settings.embedding)
 
 
 def postgres_url(given: str) -> URL:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import click
 from rich.console import Console
 from rich.text import Text
+from sqlalchemy import Connection
+from sqlalchemy.exc import ProgrammingError
 
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog
@@ -15,15 +17,19 @@ from scheduler.cli.context import open_service
 from scheduler.cli.printing import print_json
 from scheduler.domain.errors import SchedulerError
 from scheduler.domain.listing import Listing
+from scheduler.estimate.errors import UnknownVersion
 from scheduler.monitoring.checks import Check, Health, fault, well
 from scheduler.monitoring.doctor import (
     check_broker,
     check_catalog,
     check_database,
     check_disk,
+    check_embedding,
     check_kafka,
 )
+from scheduler.planning.estimates import load_estimators
 from scheduler.settings import Settings, read_settings
+from scheduler.store.estimators import active_estimators
 
 STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.FAULT: "bold red"}
 
@@ -46,12 +52,14 @@ def command(*, as_json: bool) -> None:
 
 
 def _checks(settings: Settings) -> Iterator[Check]:
+    learned_on = None
     try:
         with open_service(settings) as service:
             with service.engine.connect() as conn:
                 yield from check_database(
                     conn, now=lambda: datetime.now(UTC), is_embedded=service.embedded
                 )
+                learned_on = _learned_on(conn)
             yield check_broker(service.broker_url)
     except SchedulerError as error:
         yield fault("database", str(error), "the rest needs it: mend it first")
@@ -60,7 +68,18 @@ def _checks(settings: Settings) -> Iterator[Check]:
     else:
         yield well("kafka", "not used: APPORTION_KAFKA_BOOTSTRAP is not set")
     yield from check_catalog(lambda: _listings(settings))
+    yield from check_embedding(settings.embedding, learned_on=learned_on)
     yield check_disk(settings.home)
+
+
+def _learned_on(conn: Connection) -> str | None:
+    """The embedding model that the quality predictor in use reads; None where nothing is known."""
+    try:
+        bodies = {one.kind: one.body for one in active_estimators(conn)}
+        return load_estimators(bodies).quality.representation
+    except (UnknownVersion, ProgrammingError):
+        # Other checks say that this is another version's database.
+        return None
 
 
 def _listings(settings: Settings) -> list[Listing]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import click
 
-from scheduler.cli.context import open_service
+from scheduler.cli.context import embedder_of, open_service
 from scheduler.cli.printing import print_json, print_tables, table
+from scheduler.planning.embedding import embed_scored, vectors_of
 from scheduler.planning.learning import Lesson, learn
 from scheduler.settings import read_settings
 
@@ -28,17 +29,28 @@ def command(*, force: bool, as_json: bool) -> None:
     score counts for less, and is set right by people's where both have scored), tokens
     and latency from the calls that were made.  A quarter of the new documents is held back; what
     was learned from the rest is put in use only if it predicts them better than what is in use.
-    Every version is kept, so that an old plan can be explained.  Run it daily.
+    With APPORTION_EMBEDDING set, quality is learned with that model's vectors and without, and
+    the better of the two is tried.  Every version is kept, so that an old plan can be explained.
+    Run it daily.
     """
     settings = read_settings()
-    with open_service(settings) as service, service.engine.begin() as conn:
-        policies = settings.policies
-        lessons = learn(conn, policy=policies.plan, judge=policies.judge, force=force)
+    policies, embedder = settings.policies, embedder_of(settings)
+    with open_service(settings) as service:
+        if embedder is not None:
+            embed_scored(service.engine.begin, embedder).tell()
+        with service.engine.begin() as conn:
+            lessons = learn(
+                conn,
+                policy=policies.plan,
+                judge=policies.judge,
+                force=force,
+                vectors=vectors_of(embedder),
+            )
     if as_json:
         print_json({"lessons": lessons})
         return
     rows = [
-        (one.kind, one.observations, "a new one" if one.is_new else "as before", one.reason)
+        (_kind(one), one.observations, "a new one" if one.is_new else "as before", one.reason)
         for one in lessons
     ]
     errors = list(_errors(lessons))
@@ -46,6 +58,12 @@ def command(*, force: bool, as_json: bool) -> None:
         [table("What was learned", COLUMNS, rows)]
         + [table("Held against calls that were held back", ERROR_COLUMNS, errors)] * bool(errors)
     )
+
+
+def _kind(lesson: Lesson) -> str:
+    """The kind, and what was learned from beside the features."""
+    model = lesson.figures.get("representation")
+    return f"{lesson.kind} (with {model})" if model else lesson.kind
 
 
 def _errors(lessons: list[Lesson]) -> Iterator[tuple[str, ...]]:

@@ -14,7 +14,7 @@ import structlog
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog
 from scheduler.cli.compile import compile_beside
-from scheduler.cli.context import Service
+from scheduler.cli.context import Service, embedder_of
 from scheduler.domain.listing import Listing
 from scheduler.settings import Settings
 from scheduler.store.migrate import ensure_partitions
@@ -55,6 +55,7 @@ def _planner(service: Service, settings: Settings, stop: threading.Event) -> Non
         service.engine,
         policy=settings.policies,
         results_topic=settings.results_topic,
+        embedder=embedder_of(settings),
         stop=stop,
     )
 

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog
-from scheduler.cli.context import open_service
+from scheduler.cli.context import embedder_of, open_service
 from scheduler.cli.printing import print_json, print_tables, table
 from scheduler.domain.money import NUSD_PER_USD, usd_text
 from scheduler.domain.policy import PlanObjective
@@ -75,6 +75,7 @@ def _shown() -> PlanOutcome | None:
             now=now,
             policy=settings.policies,
             listings=listings,
+            embedder=embedder_of(settings),
         )
 
 
@@ -90,6 +91,7 @@ def _made() -> PlanOutcome | None:
             now=now,
             policy=settings.policies,
             results_topic=settings.results_topic,
+            embedder=embedder_of(settings),
         )
 
 

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from scheduler.cli.context import Service
+from scheduler.cli.context import Service, embedder_of
 from scheduler.cli.parts import run_parts, sync_offers
 from scheduler.cli.supervise import Child, keep_running
+from scheduler.estimate.embedding import Embedder
 from scheduler.planning.outcome import PlanOutcome
 from scheduler.planning.planner import plan_window
 from scheduler.planning.window import WindowKind
@@ -57,6 +58,7 @@ def work_off(
         Unavailable: the database or the planner's lock cannot be had.
     """
     sync_offers(service, settings)
+    embedder = embedder_of(settings)
     with _hands(service, settings, workers=workers, stop=stop):
         reasons: tuple[str, ...] = ()
         for _ in range(PLANS_MAX):
@@ -64,7 +66,7 @@ def work_off(
             if stop.is_set() or now.over == now.jobs:
                 break
             if now.queued:
-                outcome = _plan(service, settings)
+                outcome = _plan(service, settings, embedder)
                 if outcome is not None:
                     watcher.planned(outcome)
                     reasons = tuple(line.example for line in outcome.reasons if not line.fails)
@@ -77,7 +79,7 @@ def work_off(
     return Ended(standing=ended, reasons=reasons if ended.queued else ())
 
 
-def _plan(service: Service, settings: Settings) -> PlanOutcome | None:
+def _plan(service: Service, settings: Settings, embedder: Embedder | None) -> PlanOutcome | None:
     return plan_window(
         service.engine,
         kind=WindowKind.ASKED,
@@ -85,6 +87,7 @@ def _plan(service: Service, settings: Settings) -> PlanOutcome | None:
         policy=settings.policies,
         results_topic=settings.results_topic,
         waves=True,
+        embedder=embedder,
     )
 
 

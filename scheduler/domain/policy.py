@@ -80,6 +80,8 @@ class PlanPolicy:
         night_zone: in this IANA time zone.
         quality_level: confidence of the quality's lower bound that a plan counts on.
         output_quantile: reservations cover an answer's length up to this quantile.
+        embed_s: how long documents are embedded before their window is planned, where there is
+            an embedding model; those not reached are planned by the offers' means.
         solve_s: the time limit of one solve.
         solve_tries: how often a plan is made anew when the world moved meanwhile.
         parcel_jobs: jobs in one parcel, at most.
@@ -127,6 +129,7 @@ class PlanPolicy:
     night_zone: str = "UTC"
     quality_level: float = 0.8
     output_quantile: float = 0.95
+    embed_s: float = 60.0
     solve_s: float = 30.0
     solve_tries: int = 3
     parcel_jobs: int = 256

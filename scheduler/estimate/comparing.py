@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from scheduler.estimate.observations import Observations
 from scheduler.estimate.quality import Predictor
+from scheduler.estimate.represented import Represented, quality_of
 
 Floats = NDArray[np.float64]
 
@@ -86,6 +87,7 @@ def compare(
 def predictions(predictor: Predictor, outcomes: Observations) -> Floats:
     """(n,) what *predictor* says of each outcome's document, task and offer."""
     said = np.empty(len(outcomes.row))
+    described = Represented.of(outcomes)
     tasks, offers = np.asarray(outcomes.task), np.asarray(outcomes.offer)
     priors = np.full(len(said), np.nan) if outcomes.prior is None else outcomes.prior
     for task in np.unique(tasks).tolist():
@@ -94,8 +96,8 @@ def predictions(predictor: Predictor, outcomes: Observations) -> Floats:
         known = np.full(len(names), np.nan)
         known[column] = priors[mine]
         documents, row = np.unique(outcomes.row[mine], return_inverse=True)
-        quality = predictor.quality(
-            outcomes.features[documents], task=task, offers=names.tolist(), priors=known
+        quality = quality_of(
+            described.part(documents), predictor, task=task, offers=names.tolist(), priors=known
         )
         said[mine] = quality.mean[row, column]
     return said

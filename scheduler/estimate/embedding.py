@@ -6,7 +6,7 @@ published.  It runs on this machine; nothing is downloaded and no text leaves.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ Singles = NDArray[np.float32]
 
 TOKENS_MOST: Final = 256
 """Of a text, so many tokens are read from its beginning."""
+CHARACTERS_MOST: Final = 50 * TOKENS_MOST
+"""And so many characters: whoever keeps texts need not bring more of one."""
 BATCH: Final = 32
 
 
@@ -39,10 +41,12 @@ class Embedder:
 
     Attributes:
         name: of the representation; heads learned on one say nothing on another.
+        width: how many numbers a vector has.
         session, tokenizer: onnxruntime's and tokenizers' objects.
     """
 
     name: str
+    width: int
     session: Any
     tokenizer: Any
 
@@ -75,7 +79,12 @@ class Embedder:
         tokenizer.enable_truncation(TOKENS_MOST)
         tokenizer.enable_padding()
         digest = hashlib.sha256(model.read_bytes() + words.read_bytes()).hexdigest()
-        return Embedder(name=f"onnx:{digest[:16]}", session=session, tokenizer=tokenizer)
+        loaded = Embedder(name=f"onnx:{digest[:16]}", width=0, session=session, tokenizer=tokenizer)
+        try:
+            width = loaded.embedded(["one two three"]).shape[1]
+        except Exception as error:  # a model that asks for other inputs, or gives other outputs
+            raise NoEmbedding(folder=folder, reason=f"it does not embed: {error}") from None
+        return replace(loaded, width=width)
 
     def embedded(self, texts: Sequence[str]) -> Singles:
         """(n, w) the mean of each text's token vectors, of length one; zeros for no tokens."""
@@ -89,7 +98,7 @@ class Embedder:
         return found
 
     def _batch(self, texts: Sequence[str]) -> Singles:
-        encoded = self.tokenizer.encode_batch(list(texts))
+        encoded = self.tokenizer.encode_batch([text[:CHARACTERS_MOST] for text in texts])
         mask = np.array([one.attention_mask for one in encoded], np.int64)
         if not mask.shape[1]:
             mask = np.zeros((len(texts), 1), np.int64)

@@ -23,6 +23,9 @@ class Observations:
             there is none; none at all when absent.
         group: (d,) what a document shares with others (template, customer, source), so that
             what is learned is tried on groups never seen; every document its own when absent.
+        embedded: (d, w) float32, each document's vector of the embedding *model*, zeros where it
+            has none; none at all when absent.
+        model: its name, or empty.
     """
 
     features: NDArray[np.float32]
@@ -33,6 +36,8 @@ class Observations:
     weight: NDArray[np.float64] | None = None
     prior: NDArray[np.float64] | None = None
     group: Sequence[object] | None = None
+    embedded: NDArray[np.float32] | None = None
+    model: str = ""
 
     def __post_init__(self) -> None:
         count = len(self.row)
@@ -72,4 +77,6 @@ class Observations:
             weight=None if self.weight is None else self.weight[kept],
             prior=None if self.prior is None else self.prior[kept],
             group=self.group,
+            embedded=self.embedded,
+            model=self.model,
         )

@@ -103,9 +103,16 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictor:
-    """What was learned about every task, as one value; without outcomes, the priors alone."""
+    """What was learned about every task, as one value; without outcomes, the priors alone.
+
+    Attributes:
+        tasks: by name.
+        representation: the embedding model whose vectors the heads read beside the features;
+            empty where they read the features alone.
+    """
 
     tasks: Mapping[str, TaskModel] = field(default_factory=dict)
+    representation: str = ""
 
     @staticmethod
     def untrained() -> "Predictor":
@@ -147,6 +154,28 @@ class Predictor:
 
         _in_chunks(len(features), work)
         return Quality(mean=mean, lower=lower)
+
+    def means(
+        self,
+        count: int,
+        *,
+        task: str,
+        offers: Sequence[str],
+        priors: Floats,
+        level: float = SAFE_LEVEL,
+    ) -> Quality:
+        """Quality of *count* documents of which nothing is known: each offer's own mean."""
+        model = self.tasks.get(task)
+        width = model.heads.shape[0] if model else 0
+        asked = self._asked(task, offers, np.asarray(priors, np.float64), width)
+        spread = np.sqrt(1 / asked.certainty + (model.shift if model else 0.0) ** 2)
+        safe = NormalDist().inv_cdf(level)
+        shape = (count, len(offers))
+        mean, lower = sigmoid(asked.plain), sigmoid(asked.plain - safe * spread)
+        return Quality(
+            mean=np.broadcast_to(mean.astype(np.float32), shape),
+            lower=np.broadcast_to(lower.astype(np.float32), shape),
+        )
 
     def factors(
         self,
@@ -230,13 +259,16 @@ class Predictor:
     def to_bytes(self) -> bytes:
         """The predictor as bytes; `from_bytes` gives it back, and equal ones are equal."""
         out = io.BytesIO()
-        head = {
+        head: dict[str, Any] = {
             "format": FORMAT,
             "tasks": {
                 name: {"offers": one.offers, "shift": one.shift}
                 for name, one in sorted(self.tasks.items())
             },
         }
+        # Not said where there is none: what was learned before keeps its digest.
+        if self.representation:
+            head["representation"] = self.representation
         out.write(json.dumps(head, sort_keys=True).encode() + b"\n")
         for _, model in sorted(self.tasks.items()):
             for array in (*model.familiar.arrays(), *(getattr(model, name) for name in _ARRAYS)):
@@ -265,7 +297,7 @@ class Predictor:
             tasks[name] = TaskModel(
                 offers=tuple(one["offers"]), shift=one["shift"], familiar=familiar, **arrays
             )
-        return Predictor(tasks=tasks)
+        return Predictor(tasks=tasks, representation=head.get("representation", ""))
 
     def digest(self) -> bytes:
         """SHA-256 (32 bytes) of the predictor."""

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.errors import Refused
 from scheduler.domain.listing import Listing
+from scheduler.estimate.embedding import Embedder, NoEmbedding
 from scheduler.monitoring.checks import Check, fault, warning, well
 from scheduler.store.connect import APP_ROLE
 from scheduler.store.health import DatabaseHealth, database_health
@@ -204,6 +205,43 @@ def _key(provider: str, variable: str, *, is_set: bool) -> Check:
         return well(f"key of {provider}", f"{variable} is set")
     # Not a warning: nobody has keys of all providers that the shipped catalog knows.
     return well(f"key of {provider}", f"{variable} is not set, so its offers are off")
+
+
+def check_embedding(folder: Path | None, *, learned_on: str | None) -> Iterator[Check]:
+    """Whether the embedding model in *folder* loads, and quality was learned on it.
+
+    *learned_on* names the model of the quality predictor in use: empty where that reads none,
+    None where nothing is known of it.
+    """
+    name = ""
+    if folder is None:
+        yield well("embedding", "not used: APPORTION_EMBEDDING is not set")
+    else:
+        try:
+            model = Embedder.load(folder)
+        except NoEmbedding as error:
+            advice = "mend APPORTION_EMBEDDING, or unset it: with it as it is nothing is planned"
+            yield fault("embedding", str(error), advice)
+            return
+        name = model.name
+        yield well("embedding", f"{name} at {folder}, {model.width} numbers a document")
+    if learned_on is not None and (check := _learned_on(learned_on, name)) is not None:
+        yield check
+
+
+def _learned_on(learned_on: str, name: str) -> Check | None:
+    if learned_on == name:
+        return None
+    part = "quality"
+    if not learned_on:
+        found = "the predictor in use reads no embedding"
+        return well(part, f"{found}; `apportion learn` tries it with {name}")
+    found = f"learned on the embedding model {learned_on}, and {name or 'none'} is set"
+    advice = (
+        "plans go by the offers' means meanwhile: run `apportion learn`, or set"
+        " APPORTION_EMBEDDING to that model's folder"
+    )
+    return warning(part, found, advice)
 
 
 def check_disk(path: Path) -> Check:

@@ -13,6 +13,7 @@ from scheduler.domain.offer import Offer
 from scheduler.domain.policy import PlanPolicy
 from scheduler.estimate.latency import LatencyModel, Pace
 from scheduler.estimate.quality import Predictor
+from scheduler.estimate.represented import Represented, quality_of
 from scheduler.estimate.tokens import TokenModel
 from scheduler.planning.options import REDUCTIONS, Options
 from scheduler.store.windows import TASKS, Window
@@ -156,8 +157,12 @@ def _quality(
 ) -> None:
     name = TASKS[task]
     priors = [one.quality_prior_ppm.get(name) for one in options.offers]
-    found = estimators.quality.quality(
-        window.features[jobs],
+    documents = Represented(
+        features=window.features[jobs], embedded=window.embedded[jobs], model=window.model
+    )
+    found = quality_of(
+        documents,
+        estimators.quality,
         task=name,
         offers=[one.offer.name for one in options.offers],
         priors=np.array([np.nan if ppm is None else ppm / 1e6 for ppm in priors]),

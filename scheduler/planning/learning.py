@@ -21,10 +21,13 @@ from scheduler.estimate.comparing import compare
 from scheduler.estimate.judging import Calibration, calibrated
 from scheduler.estimate.learning import learned
 from scheduler.estimate.observations import Observations
+from scheduler.estimate.quality import Predictor
+from scheduler.estimate.represented import learned_beside
 from scheduler.estimate.scoring import SCORER, agreement
 from scheduler.estimate.tokens import Usage
 from scheduler.planning.estimates import Estimators, load_estimators
 from scheduler.planning.usage_errors import Figures, latency_errors, token_errors
+from scheduler.store.embeddings import NO_VECTORS, Vectors
 from scheduler.store.estimators import activate, active_estimators, add_estimator
 from scheduler.store.evidence import append
 from scheduler.store.outcomes import Calls, Scores, read_calls, read_scores
@@ -64,17 +67,20 @@ def learn(
     policy: PlanPolicy,
     judge: JudgePolicy = DEFAULT_JUDGE,
     force: bool = False,
+    vectors: Vectors = NO_VECTORS,
 ) -> list[Lesson]:
     """Learn every kind anew, and put those in use that did better on what was held back.
 
     *judge* says what a judge's score counts where no person said anything.
+    With *vectors* of an embedding model, quality is learned with them and without, and what did
+    better of the two is held against the one in use.
     With *force* the new ones are put in use however they did.  The caller owns the
     transaction; plans that are made meanwhile go by what was in use before.
     """
     current = load_estimators({one.kind: one.body for one in active_estimators(conn)})
     calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
     lessons = [
-        _quality(conn, current, policy, judge, force),
+        _quality(conn, current, policy, judge, force, vectors),
         _tokens(conn, calls, current, policy, force),
         _latency(conn, calls, current, policy, force),
     ]
@@ -83,16 +89,25 @@ def learn(
 
 
 def _quality(
-    conn: Connection, current: Estimators, policy: PlanPolicy, judge: JudgePolicy, force: bool
+    conn: Connection,
+    current: Estimators,
+    policy: PlanPolicy,
+    judge: JudgePolicy,
+    force: bool,
+    vectors: Vectors,
 ) -> Lesson:
     _score_references(conn)
-    scores = read_scores(conn, edit_score=policy.edit_score, limit=OUTCOMES_MAX)
+    scores = read_scores(conn, edit_score=policy.edit_score, limit=OUTCOMES_MAX, vectors=vectors)
     if not len(scores.said):
         return _nothing("quality", "nobody has said how good an answer was")
-    held = _held_back(scores.document, scores.at, _made_at(conn, "quality"))
-    outcomes = _observations(scores, policy, judge)
-    candidate = learned(outcomes.of(~held), seed=policy.seed)
-    verdict = compare(current.quality, candidate, outcomes.of(held))
+    # Heads on another model's vectors are of no use now: all is held against their means anew.
+    in_use = current.quality
+    is_foreign = in_use.representation not in ("", vectors.model)
+    held = _held_back(scores.document, scores.at, None if is_foreign else _made_at(conn, "quality"))
+    outcomes = _observations(scores, policy, judge, vectors.model)
+    tried = outcomes.of(held)
+    candidate = _candidate(outcomes.of(~held), tried, seed=policy.seed)
+    verdict = compare(in_use, candidate, tried)
     return _settle(
         conn,
         "quality",
@@ -101,8 +116,22 @@ def _quality(
         is_better=verdict.is_better or force,
         reason=verdict.reason,
         observations=len(scores.said),
-        figures=_plain(verdict.figures() | _judged(scores)),
+        figures=_plain(
+            verdict.figures() | _judged(scores) | {"representation": candidate.representation}
+        ),
     )
+
+
+def _candidate(taught: Observations, tried: Observations, *, seed: int) -> Predictor:
+    """What the outcomes teach: with an embedding model the better of with its vectors and without.
+
+    Where too few are held back to tell, its vectors are taken: somebody configured it.
+    """
+    alone = learned(taught, seed=seed)
+    if not taught.model:
+        return alone
+    beside = learned_beside(taught, seed=seed)
+    return beside if beside.tasks and compare(alone, beside, tried).gain >= 0 else alone
 
 
 def _score_references(conn: Connection) -> None:
@@ -144,7 +173,9 @@ def outcome_scores(scores: Scores, judge: JudgePolicy) -> tuple[Floats, Floats]:
     return score, weight
 
 
-def _observations(scores: Scores, policy: PlanPolicy, judge: JudgePolicy) -> Observations:
+def _observations(
+    scores: Scores, policy: PlanPolicy, judge: JudgePolicy, model: str
+) -> Observations:
     """The scores, those of shortened documents as the whole ones would have had."""
     kept = np.array(
         [
@@ -158,6 +189,8 @@ def _observations(scores: Scores, policy: PlanPolicy, judge: JudgePolicy) -> Obs
     score, weight = outcome_scores(scores, judge)
     return Observations(
         features=scores.features[first].astype(np.float32),
+        embedded=scores.embedded[first].astype(np.float32),
+        model=model,
         row=row.astype(np.int64),
         task=scores.task,
         offer=scores.offer,

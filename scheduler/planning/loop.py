@@ -10,13 +10,16 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from scheduler.domain.errors import Overtaken, Unavailable
+from scheduler.domain.job import When
 from scheduler.domain.policy import Policy
+from scheduler.estimate.embedding import Embedder
+from scheduler.planning.embedding import embed_queued
 from scheduler.planning.judging import look_back, queue_judgings
 from scheduler.planning.night import next_night
 from scheduler.planning.outcome import PlanOutcome
 from scheduler.planning.planner import PlannerBusy, plan_window
 from scheduler.planning.reading import requests_left
-from scheduler.planning.window import closed_window
+from scheduler.planning.window import EVER, closed_window
 from scheduler.store.offers import plan_offers
 from scheduler.store.parcels_made import undone_work
 from scheduler.store.waking import bring_forward, latest_change, wake
@@ -26,6 +29,9 @@ logger = structlog.get_logger(__name__)
 TIDY_S = 30.0
 """How often jobs for the night are looked at whose deadline comes first."""
 WAIT_MOST_S = 30.0
+AHEAD_S, AHEAD_EVERY_S = 1.0, 10.0
+"""So long a planner with nothing to plan embeds at a time, and so often it looks for more."""
+AHEAD_DOCUMENTS = 2_048
 
 
 @dataclass(slots=True)
@@ -36,11 +42,13 @@ class Look:
         woken: up to when changes of budgets and offers were followed.
         tidied: when the nightly jobs were last looked through.
         judged: when finished jobs were last looked through for some to be judged.
+        embedded: when documents were looked for that lack an embedding, and there were none.
     """
 
     woken: datetime | None = field(default=None)
     tidied: datetime | None = field(default=None)
     judged: datetime | None = field(default=None)
+    embedded: datetime | None = field(default=None)
 
 
 def run(
@@ -49,6 +57,7 @@ def run(
     policy: Policy,
     results_topic: str,
     stop: Event,
+    embedder: Embedder | None = None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> None:
     """Plan windows as they close, until *stop* is set.  Blocks.
@@ -64,7 +73,12 @@ def run(
     wait_s = policy.plan.poll_s
     while not stop.is_set():
         try:
-            outcome = step(engine, look, now=clock(), policy=policy, results_topic=results_topic)
+            outcome = step(
+                engine, look, now=clock(), policy=policy, results_topic=results_topic,
+                embedder=embedder,
+            )  # fmt: skip
+            if outcome is None and embedder is not None:
+                embed_ahead(engine, look, embedder, now=clock())
             wait_s = policy.plan.poll_s
         except (OperationalError, Unavailable, Overtaken) as trouble:
             # psycopg's message has no password, but may have many lines.
@@ -76,7 +90,13 @@ def run(
 
 
 def step(
-    engine: Engine, look: Look, *, now: datetime, policy: Policy, results_topic: str
+    engine: Engine,
+    look: Look,
+    *,
+    now: datetime,
+    policy: Policy,
+    results_topic: str,
+    embedder: Embedder | None = None,
 ) -> PlanOutcome | None:
     """Plan one window if one is closed at *now*; what it came to."""
     with engine.begin() as conn:
@@ -88,14 +108,29 @@ def step(
         return None
     try:
         outcome = plan_window(
-            engine, kind=kind, now=now, policy=policy, results_topic=results_topic, wait_s=0
-        )
+            engine, kind=kind, now=now, policy=policy, results_topic=results_topic, wait_s=0,
+            embedder=embedder,
+        )  # fmt: skip
     except PlannerBusy:
         # Another process closed the same window, and has it in hand.
         return None
     if outcome is not None:
         _tell(outcome)
     return outcome
+
+
+def embed_ahead(engine: Engine, look: Look, embedder: Embedder, *, now: datetime) -> None:
+    """Embed documents of jobs whose window is not closed yet, as those of the next night.
+
+    A look that found nothing is not repeated for a while: it reads the whole queue.
+    """
+    if look.embedded is not None and now < look.embedded + timedelta(seconds=AHEAD_EVERY_S):
+        return
+    before = dict.fromkeys(When, EVER)
+    found = embed_queued(
+        engine.begin, embedder, before=before, limit=AHEAD_DOCUMENTS, seconds=AHEAD_S
+    )
+    look.embedded = None if found.done else now
 
 
 def _follow_changes(conn: Connection, look: Look, *, now: datetime, policy: Policy) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from scheduler.domain.errors import Broken, Overtaken, Unavailable
 from scheduler.domain.evidence import canonical
 from scheduler.domain.listing import Listing
 from scheduler.domain.policy import Policy
+from scheduler.estimate.embedding import Embedder
 from scheduler.optimise.result import Result, Status
 from scheduler.optimise.solve import solve
 from scheduler.planning.alternatives import next_best
@@ -19,6 +21,7 @@ from scheduler.planning.carry import left_out
 from scheduler.planning.check import check_plan
 from scheduler.planning.commit import Draft, commit
 from scheduler.planning.decisions import chosen_of, decision_rows, pack
+from scheduler.planning.embedding import Begin, embed_queued, vectors_of
 from scheduler.planning.estimates import Estimators, load_estimators
 from scheduler.planning.exploring import explored
 from scheduler.planning.night import next_night
@@ -61,8 +64,11 @@ def plan_window(
     results_topic: str,
     wait_s: float = 30.0,
     waves: bool = False,
+    embedder: Embedder | None = None,
 ) -> PlanOutcome | None:
     """Plan the jobs that a window of *kind* has at *now* (UTC), and write the plan.
+
+    With an *embedder*, documents that lack its vectors are embedded first, for a while.
 
     With *waves* a part of the jobs may be held back until money comes back; the caller plans
     again when the others are settled.
@@ -73,6 +79,8 @@ def plan_window(
         PlannerBusy: another process was planning all of *wait_s*.
         Overtaken: the world moved at every one of the policy's tries.
     """
+    if embedder is not None:
+        _embed(engine.begin, embedder, kind=kind, now=now, policy=policy)
     with on_duty(engine, Duty.PLANNING, wait_s=wait_s) as duty:
         if duty is None:
             raise PlannerBusy(waited_s=wait_s)
@@ -84,6 +92,7 @@ def plan_window(
             policy=policy,
             results_topic=results_topic,
             waves=waves,
+            embedder=embedder,
         )
 
 
@@ -94,6 +103,7 @@ def dry_run(
     now: datetime,
     policy: Policy,
     listings: Sequence[Listing] | None = None,
+    embedder: Embedder | None = None,
 ) -> PlanOutcome | None:
     """The plan that `plan_window` would make; nothing is written, and no planner is disturbed.
 
@@ -105,7 +115,10 @@ def dry_run(
         with conn.begin() as never:
             if listings is not None:
                 sync_catalog(conn, listings)
-            reading = read(conn, wanted, now=now)
+            if embedder is not None:
+                # Gone with the transaction, like all else.
+                _embed(lambda: nullcontext(conn), embedder, kind=kind, now=now, policy=policy)
+            reading = read(conn, wanted, now=now, vectors=vectors_of(embedder))
             never.rollback()
     draft = _draft(reading, kind=kind, wanted=wanted, now=now, policy=policy)
     return None if draft is None else outcome_of(draft, plan_id=None)
@@ -120,12 +133,13 @@ def _plan(
     policy: Policy,
     results_topic: str,
     waves: bool,
+    embedder: Embedder | None,
 ) -> PlanOutcome | None:
     wanted = span(kind, policy.plan, now)
     for left in reversed(range(policy.plan.solve_tries)):
         # No transaction is open while the plan is made.
         with snapshot(engine) as conn:
-            reading = read(conn, wanted, now=now)
+            reading = read(conn, wanted, now=now, vectors=vectors_of(embedder))
         draft = _draft(reading, kind=kind, wanted=wanted, now=now, policy=policy, waves=waves)
         if draft is None:
             return None
@@ -138,6 +152,20 @@ def _plan(
                 raise
             logger.info("planning again", reason=str(moved))
     raise AssertionError("a window is tried at least once")
+
+
+def _embed(
+    begin: Begin, embedder: Embedder, *, kind: WindowKind, now: datetime, policy: Policy
+) -> None:
+    wanted = span(kind, policy.plan, now)
+    found = embed_queued(
+        begin,
+        embedder,
+        before=wanted.before,
+        limit=wanted.jobs_max,
+        seconds=policy.plan.embed_s,
+    )
+    found.tell()
 
 
 def _draft(
@@ -153,6 +181,7 @@ def _draft(
     if not reading.window.jobs:
         return None
     estimators = load_estimators({one.kind: one.body for one in reading.estimators})
+    _tell_unread(reading, estimators)
     case = make_case(
         reading, estimators=estimators, policy=policy.plan, horizon_s=wanted.horizon_s, now=now
     )
@@ -164,6 +193,18 @@ def _draft(
     case, solved = explored(case, solved, predictor=estimators.quality, policy=policy.plan)
     check_plan(case.problem, solved.choice)
     return _spelled_out(case, solved, kind=kind, wanted=wanted, policy=policy, by=estimators)
+
+
+def _tell_unread(reading: Reading, estimators: Estimators) -> None:
+    """Say so where the heads in use cannot read the window, and it is planned by means."""
+    learned_on, window = estimators.quality.representation, reading.window
+    if learned_on and learned_on != window.model:
+        logger.warning(
+            "quality was learned on another embedding model; planned by the offers' means",
+            learned_on=learned_on,
+            configured=window.model or "none",
+            advice="run `apportion learn`, or set APPORTION_EMBEDDING to that model's folder",
+        )
 
 
 def _spelled_out(
@@ -203,9 +244,15 @@ def _spelled_out(
 
 def _inputs(case: Case, *, policy: Policy, estimators: Estimators) -> dict[str, Any]:
     """Digests (hex) of what the plan went by."""
+    window = case.window
+    vectors = {"model": window.model, "documents": int(window.embedded.any(1).sum())}
     limits = [[row.name, row.measure, row.limit] for row in case.problem.rows]
-    return estimators.digests | {
-        "prices": {one.offer.name: one.price_digest.hex() for one in case.options.offers},
-        "policy": policy.digest().hex(),
-        "limits": hashlib.sha256(canonical(limits).encode()).hexdigest(),
-    }
+    return (
+        estimators.digests
+        | ({"embedding": vectors} if window.model else {})
+        | {
+            "prices": {one.offer.name: one.price_digest.hex() for one in case.options.offers},
+            "policy": policy.digest().hex(),
+            "limits": hashlib.sha256(canonical(limits).encode()).hexdigest(),
+        }
+    )

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from scheduler.planning.limits import room_of
 from scheduler.planning.window import Span
 from scheduler.store.budgets import BudgetLine, list_budgets
+from scheduler.store.embeddings import NO_VECTORS, Vectors
 from scheduler.store.estimators import Estimator, active_estimators
 from scheduler.store.offers import PlanOffer, plan_offers
 from scheduler.store.parcels_made import Undone, undone_work
@@ -38,12 +39,14 @@ class Reading:
     estimators: tuple[Estimator, ...]
 
 
-def read(conn: Connection, wanted: Span, *, now: datetime) -> Reading:
+def read(
+    conn: Connection, wanted: Span, *, now: datetime, vectors: Vectors = NO_VECTORS
+) -> Reading:
     """Read the jobs that are *wanted* and what their plan goes by; *conn* sees one instant."""
     offers, undone = tuple(plan_offers(conn)), undone_work(conn)
     room = requests_left(offers, undone, horizon_s=wanted.horizon_s)
     limit = min(wanted.jobs_max, max(room, JOBS_LEAST)) if wanted.within_room else wanted.jobs_max
-    window = read_window(conn, before=wanted.before, limit=limit)
+    window = read_window(conn, before=wanted.before, limit=limit, vectors=vectors)
     projects = sorted(set(window.project_id.tolist()))
     paths = conn.execute(select(scope.c.id, scope.c.path).where(scope.c.id.in_(projects)))
     return Reading(

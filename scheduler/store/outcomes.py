@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from scheduler.estimate.features import FEATURES, TOKEN_STATS
+from scheduler.store.embeddings import NO_VECTORS, Vectors
 
 # One outcome per job.  Of people's, the last score, or else the last reference's, or else the last
 # use, edit or ignore; beside it, or in its place, a judge's last score.
 _SCORES = text("""
-    SELECT job.document_id, job.project_id, document.features, job.task,
+    SELECT job.document_id, job.project_id, document.features, embedding.vector, job.task,
            offer.name AS offer, result.reduction,
            (offer.quality_prior ->> job.task)::float8 / 1e6 AS prior,
            CASE said.kind WHEN 'use' THEN 1.0
@@ -33,6 +34,8 @@ _SCORES = text("""
     JOIN job ON job.id = job_id
     JOIN document ON document.id = job.document_id
     JOIN offer ON offer.id = result.offer_id
+    LEFT JOIN embedding ON embedding.document_id = document.id AND embedding.model = :model
+        AND octet_length(embedding.vector) = :vector_bytes
     WHERE result.status = 'done' AND octet_length(document.features) = :width
     ORDER BY at DESC, job_id DESC
     LIMIT :limit
@@ -62,6 +65,7 @@ class Scores:
 
     Attributes:
         document, project: (n,) int64 ids.  features: (n, FEATURES) float16 of those documents.
+        embedded: (n, w) float16, of an embedding model; zeros where a document has none.
         prior: (n,) the catalog's, NaN where it has none.
         said: (n,) 0 to 1, by people; NaN where none said anything.
         judged: (n,) 0 to 1, by a judge, or NaN; one of the two is there.
@@ -72,6 +76,7 @@ class Scores:
     document: NDArray[np.int64]
     project: NDArray[np.int64]
     features: NDArray[np.float16]
+    embedded: NDArray[np.float16]
     task: list[str]
     offer: list[str]
     reduction: list[str]
@@ -103,15 +108,19 @@ class Calls:
     at: list[datetime]
 
 
-def read_scores(conn: Connection, *, edit_score: float, limit: int) -> Scores:
+def read_scores(
+    conn: Connection, *, edit_score: float, limit: int, vectors: Vectors = NO_VECTORS
+) -> Scores:
     """What was said of answers; one that was edited is worth *edit_score*."""
-    rows = conn.execute(
-        _SCORES, {"edit_score": edit_score, "limit": limit, "width": 2 * FEATURES}
-    ).all()
+    size = 2 * vectors.width
+    asked = {"edit_score": edit_score, "limit": limit, "width": 2 * FEATURES}
+    rows = conn.execute(_SCORES, asked | {"model": vectors.model, "vector_bytes": size}).all()
+    none = bytes(size)
     return Scores(
         document=np.array([row.document_id for row in rows], np.int64),
         project=np.array([row.project_id for row in rows], np.int64),
         features=_matrix([row.features for row in rows], "<f2", FEATURES),
+        embedded=_matrix([row.vector or none for row in rows], "<f2", vectors.width),
         task=[row.task for row in rows],
         offer=[row.offer for row in rows],
         reduction=[row.reduction for row in rows],

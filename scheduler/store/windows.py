@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.job import DataClass, Task, When
 from scheduler.estimate.features import FEATURES, TOKEN_STATS
 from scheduler.store.bulk import driver
+from scheduler.store.embeddings import NO_VECTORS, Vectors
 
 TASKS = tuple(Task)
 DATA_CLASSES = tuple(DataClass)
@@ -59,7 +60,8 @@ _FIELDS: tuple[tuple[str, str, str], ...] = (
     ),
     ("words", ">i4", "coalesce((job.params ->> 'words')::int, 0)"),
 )
-_COLUMNS: tuple[tuple[str, str, int, str], ...] = (
+_Wide = tuple[str, str, int, str]
+_COLUMNS: tuple[_Wide, ...] = (
     ("features", "<f2", FEATURES, "document.features"),
     ("token_stats", "<i4", TOKEN_STATS, "document.token_stats"),
 )
@@ -67,6 +69,9 @@ _KINDS: dict[str, Any] = (
     {name: np.int64 for name, _, _ in _FIELDS}
     | {"night": np.bool_}
     | {name: np.dtype(kind).newbyteorder("=") for name, kind, _, _ in _COLUMNS}
+)
+_VECTORS = (
+    " LEFT JOIN embedding ON embedding.document_id = document.id AND embedding.model = %(model)s"
 )
 _HEADER_BYTES, _TRAILER_BYTES = 19, 2
 _PART_BYTES = 64 << 20
@@ -99,6 +104,8 @@ class Window:
         words: (n,) int64, how long the answer is to be; 0 where the client did not say.
         features: (n, FEATURES) float16; zeros where the document's are of another version.
         token_stats: (n, TOKEN_STATS) int32; likewise.
+        embedded: (n, w) float16, the vectors of *model*; zeros where a document has none.
+        model: the embedding model's name; empty, and w is 0, where there is none.
         places: the residencies that occur, each a tuple of regions; the first is empty.
     """
 
@@ -123,6 +130,8 @@ class Window:
     words: NDArray[np.int64]
     features: NDArray[np.float16]
     token_stats: NDArray[np.int32]
+    embedded: NDArray[np.float16]
+    model: str
     places: tuple[tuple[str, ...], ...]
 
     @property
@@ -132,7 +141,7 @@ class Window:
 
     def part(self, jobs: slice) -> "Window":
         """The *jobs* alone."""
-        columns = (one.name for one in fields(self) if one.name != "places")
+        columns = (one.name for one in fields(self) if one.name not in ("places", "model"))
         return replace(self, **{name: getattr(self, name)[jobs] for name in columns})
 
 
@@ -171,7 +180,13 @@ def due_jobs(conn: Connection, *, when: When, before: datetime, limit: int) -> D
     return Due(jobs=found.jobs, oldest=found.oldest)
 
 
-def read_window(conn: Connection, *, before: dict[When, datetime], limit: int) -> Window:
+def read_window(
+    conn: Connection,
+    *,
+    before: dict[When, datetime],
+    limit: int,
+    vectors: Vectors = NO_VECTORS,
+) -> Window:
     """Up to *limit* queued jobs, those that wait longest first, in the order of their ids.
 
     Of each kind in *before* come the jobs that may be planned since that time.  Called in a
@@ -183,14 +198,24 @@ def read_window(conn: Connection, *, before: dict[When, datetime], limit: int) -
     values |= {"tasks": list(TASKS), "classes": list(DATA_CLASSES)}
     selection = _selection(list(before))
     places = _places(conn, selection, values)
+    values["model"] = vectors.model
     values["places"] = [_SEPARATOR.join(one) for one in places[1:]]
     # Turned part by part: a million records beside their columns would be twice the memory.
-    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in _KINDS}
-    for record in _records(conn, selection, values):
-        for name, kind in _KINDS.items():
+    kinds = _KINDS | ({"embedded": np.float16} if vectors.width else {})
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in kinds}
+    for record in _records(conn, selection, values, _columns(vectors)):
+        for name, kind in kinds.items():
             parts[name].append(record[name].astype(kind))
-    columns = {name: np.concatenate(parts.pop(name)) for name in _KINDS}
-    return Window(**columns, places=places)
+    columns = {name: np.concatenate(parts.pop(name)) for name in kinds}
+    columns.setdefault("embedded", np.zeros((len(columns["job_id"]), 0), np.float16))
+    return Window(**columns, model=vectors.model, places=places)
+
+
+def _columns(vectors: Vectors) -> tuple[_Wide, ...]:
+    """The wide columns: those of the document, and *vectors* where there are any."""
+    if not vectors.width:
+        return _COLUMNS
+    return (*_COLUMNS, ("embedded", "<f2", vectors.width, "embedding.vector"))
 
 
 def _selection(kinds: Sequence[When]) -> str:
@@ -210,22 +235,23 @@ def _places(
 
 
 def _records(
-    conn: Connection, selection: str, values: dict[str, Any]
+    conn: Connection, selection: str, values: dict[str, Any], columns: tuple[_Wide, ...]
 ) -> Iterator[NDArray[np.void]]:
     fields = [source for _, _, source in _FIELDS]
-    for _, kind, width, source in _COLUMNS:
+    for _, kind, width, source in columns:
         size = width * np.dtype(kind).itemsize
         # Of another version of the program: the estimates then know nothing of the document.
         fields.append(
             f"CASE octet_length({source}) WHEN {size} THEN {source}"
             f" ELSE decode(repeat('00', {size}), 'hex') END"
         )
+    vectors = _VECTORS if columns is not _COLUMNS else ""
     query = (
         f"COPY (SELECT {', '.join(fields)} FROM ({selection}) AS due"  # noqa: S608 - likewise
-        " JOIN job ON job.id = due.id JOIN document ON document.id = job.document_id"
+        f" JOIN job ON job.id = due.id JOIN document ON document.id = job.document_id{vectors}"
         " ORDER BY job.id) TO STDOUT (FORMAT binary)"
     )
-    record = _record()
+    record = _record(columns)
     waiting, skip = bytearray(), _HEADER_BYTES
     with driver(conn).cursor().copy(query, values) as copy:
         for block in copy:
@@ -240,10 +266,10 @@ def _records(
     yield np.frombuffer(bytes(waiting), record, offset=skip, count=whole)
 
 
-def _record() -> np.dtype[np.void]:
+def _record(columns: tuple[_Wide, ...]) -> np.dtype[np.void]:
     parts: list[Any] = [("fields", ">i2")]
     for name, kind, _ in _FIELDS:
         parts += [(f"{name}_bytes", ">i4"), (name, kind)]
-    for name, kind, width, _ in _COLUMNS:
+    for name, kind, width, _ in columns:
         parts += [(f"{name}_bytes", ">i4"), (name, kind, (width,))]
     return np.dtype(parts)

@@ -1,8 +1,10 @@
 """`apportion doctor` names what is broken, says what to do, and shows no secret."""
 
 import json
+from pathlib import Path
 
 from tests.cli.conftest import Run
+from tests.estimate.test_embedding import model_folder
 
 DOWN = "127.0.0.1:1"
 
@@ -57,3 +59,15 @@ def test_a_catalog_that_cannot_be_read_is_a_fault(run: Run, database_url: str) -
 
     assert told.exit_code == 1
     assert checks(told.stdout)["catalog"][0] == "fault"
+
+
+def test_an_embedding_model_is_looked_at(run: Run, database_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    missing = run("doctor", "--json", database=database_url, APPORTION_EMBEDDING=str(folder))
+    folder.mkdir()
+    there = run(
+        "doctor", "--json", database=database_url, APPORTION_EMBEDDING=str(model_folder(folder))
+    )
+
+    assert (missing.exit_code, checks(missing.stdout)["embedding"][0]) == (1, "fault")
+    assert (there.exit_code, checks(there.stdout)["embedding"][0]) == (0, "ok")

@@ -1,12 +1,14 @@
 """An embedding model of one's own, beside the built-in features."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 import tokenizers
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from scheduler.estimate.embedding import Embedder, NoEmbedding, with_embedding
@@ -19,14 +21,23 @@ from tests.cli.test_backtest import made
 WIDTH = 10
 
 
-def model_folder(folder: Path, *, seed: int = 0) -> Path:
-    """A model that gives every word of a small vocabulary a vector of its own."""
-    words = ["[UNK]", "stir", "the", "onions", "lessor", "shall", "indemnify", "lessee", "lease"]
+WORDS = ("[UNK]", "stir", "the", "onions", "lessor", "shall", "indemnify", "lessee", "lease")
+
+
+def model_folder(
+    folder: Path,
+    *,
+    seed: int = 0,
+    words: Sequence[str] = WORDS,
+    table: NDArray[np.float32] | None = None,
+) -> Path:
+    """A model that gives every word of a small vocabulary a vector (row of *table*)."""
     level = tokenizers.models.WordLevel({word: at for at, word in enumerate(words)}, "[UNK]")
     tokenizer = tokenizers.Tokenizer(level)
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))
-    table = np.random.default_rng(seed).normal(size=(len(words), WIDTH)).astype(np.float32)
+    if table is None:
+        table = np.random.default_rng(seed).normal(size=(len(words), WIDTH)).astype(np.float32)
     sizes = ["batch", "tokens"]
     graph = helper.make_graph(
         [helper.make_node("Gather", ["table", "input_ids"], ["last_hidden_state"])],

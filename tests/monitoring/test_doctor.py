@@ -11,15 +11,18 @@ from sqlalchemy import Connection, Engine, text
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog
 from scheduler.domain.errors import Refused
+from scheduler.estimate.embedding import Embedder
 from scheduler.monitoring.checks import Check, Health
 from scheduler.monitoring.doctor import (
     check_broker,
     check_catalog,
     check_database,
     check_disk,
+    check_embedding,
     check_kafka,
 )
 from scheduler.store.connect import open_engine
+from tests.estimate.test_embedding import WIDTH, model_folder
 from tests.rig.kafka import Topics
 
 
@@ -171,3 +174,46 @@ def test_a_disk_that_fills_is_told_in_time(
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage)
 
     assert check_disk(tmp_path / "not" / "there" / "yet").health is health
+
+
+def test_without_an_embedding_model_that_is_said_and_well() -> None:
+    [found] = check_embedding(None, learned_on="")
+
+    assert found.health is Health.OK
+    assert "APPORTION_EMBEDDING is not set" in found.found
+
+
+def test_an_embedding_model_is_loaded_and_its_width_told(tmp_path: Path) -> None:
+    name = Embedder.load(model_folder(tmp_path)).name
+
+    [found] = check_embedding(tmp_path, learned_on=name)
+
+    assert found.health is Health.OK
+    assert found.found == f"{name} at {tmp_path}, {WIDTH} numbers a document"
+
+
+def test_a_folder_without_a_model_is_a_fault(tmp_path: Path) -> None:
+    [found] = check_embedding(tmp_path / "none", learned_on=None)
+
+    assert found.health is Health.FAULT
+    assert "there is no model.onnx" in found.found
+    assert "APPORTION_EMBEDDING" in found.advice
+
+
+@pytest.mark.parametrize("is_set", [True, False])
+def test_a_predictor_of_another_embedding_model_is_warned_of(
+    tmp_path: Path, *, is_set: bool
+) -> None:
+    folder = model_folder(tmp_path) if is_set else None
+
+    _, found = check_embedding(folder, learned_on="onnx:other")
+
+    assert (found.part, found.health) == ("quality", Health.WARNING)
+    assert "apportion learn" in found.advice
+
+
+def test_a_predictor_that_reads_no_embedding_is_well_with_one(tmp_path: Path) -> None:
+    _, found = check_embedding(model_folder(tmp_path), learned_on="")
+
+    assert found.health is Health.OK
+    assert "apportion learn" in found.found

@@ -20,13 +20,19 @@ JUDGE = listing("other/judge", provider="other", tasks=frozenset({Task.JUDGE}))
 SUBJECTS = ("the harbour and its ships", "a court and its judges")
 
 
-def answered(conn: Connection, count: int, score: Callable[[int], float | None]) -> None:
+def report(number: int) -> str:
+    return f"Report {number} is about {SUBJECTS[number % 2]}. " * (3 + number % 7)
+
+
+def answered(
+    conn: Connection,
+    count: int,
+    score: Callable[[int], float | None],
+    text_of: Callable[[int], str] = report,
+) -> None:
     """Jobs that `CHEAP` answered, about two subjects in turn, each with feedback or none."""
     offer_id = add_offers(conn, CHEAP)[CHEAP.offer.name]
-    wishes = [
-        Wish(text=f"Report {number} is about {SUBJECTS[number % 2]}. " * (3 + number % 7))
-        for number in range(count)
-    ]
+    wishes = [Wish(text=text_of(number)) for number in range(count)]
     for number, job_id in enumerate(add_jobs(conn, *wishes)):
         conn.execute(
             text("UPDATE job SET state = 'done', finished_at = now() WHERE id = :id"),

@@ -76,6 +76,8 @@ def window_of(*wishes: Wish) -> Window:
         words=np.zeros(count, np.int64),
         features=document_features([wish.text for wish in wishes]),
         token_stats=script_bytes([wish.text for wish in wishes]),
+        embedded=np.zeros((count, 0), np.float16),
+        model="",
         places=tuple(places),
     )  # fmt: skip
 

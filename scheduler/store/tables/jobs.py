@@ -63,6 +63,24 @@ document = Table(
 )
 
 
+class _EmbeddingColumns(TypedColumns):
+    document_id: Named[int] = Column(
+        BigInteger, ForeignKey("document.id", ondelete="CASCADE"), primary_key=True
+    )
+    # What made it, by a digest of the model's files: vectors of two models are never compared.
+    model = Column(Text, primary_key=True)
+    # float16[width], little-endian.
+    vector = Column(Bytes, nullable=False)
+
+
+embedding = Table(
+    "embedding",
+    metadata,
+    _EmbeddingColumns,
+    CheckConstraint("octet_length(vector) >= 2", name="vector"),
+)
+
+
 class _JobColumns(TypedColumns):
     id = Column(BigInteger, Identity(always=True), primary_key=True)
     # No foreign keys, here and for the document: a trigger looks for all rows of a statement at
