@@ -56,13 +56,16 @@ def report(number: int) -> str:
     return " ".join(word(number * WORDS_EACH + at) for at in range(WORDS_EACH))
 
 
-def synonyms(folder: Path, *, seed: int = 0) -> Embedder:
-    """A model to which all words of one subject are nearly the same."""
+def synonyms(folder: Path, *, is_turned: bool = False) -> Embedder:
+    """A model to which all words of one subject are nearly the same.
+
+    One that is turned gives each subject the vector that the other has in one that is not.
+    """
     folder.mkdir(exist_ok=True)
     count = (LEARNED + ASKED) * WORDS_EACH
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     subjects = rng.normal(size=(2, 10))
-    of = np.arange(count) // WORDS_EACH % 2
+    of = (np.arange(count) // WORDS_EACH + is_turned) % 2
     near = subjects[of] + rng.normal(size=(count, 10)) * 0.1
     table = np.vstack([np.zeros((1, 10)), near]).astype(np.float32)
     words = ["[UNK]", *(word(at) for at in range(count))]
@@ -175,7 +178,7 @@ def test_heads_learned_on_another_model_are_not_asked_and_the_log_says_so(
 ) -> None:
     queue(engine)
     lesson(engine, embedder)
-    other = synonyms(tmp_path / "other", seed=1)
+    other = synonyms(tmp_path / "other", is_turned=True)
 
     with structlog.testing.capture_logs() as log:
         shown = dry_run(
@@ -197,14 +200,17 @@ def test_vectors_of_two_models_are_never_mixed_and_learning_takes_the_one_that_i
 ) -> None:
     queue(engine)
     lesson(engine, embedder)
-    other = synonyms(tmp_path / "other", seed=1)
+    other = synonyms(tmp_path / "other", is_turned=True)
+    for one in (embedder, other):
+        embed_queued(engine.begin, one, before={When.NOW: NOON}, limit=1_000, seconds=60)
 
     learned = lesson(engine, other)
     outcome = plan(engine, other)
 
     assert learned.is_new, learned.reason
     assert in_use(engine) == other.name
-    assert models(engine) == {embedder.name: LEARNED, other.name: LEARNED + ASKED}
+    assert models(engine) == dict.fromkeys((embedder.name, other.name), LEARNED + ASKED)
+    assert outcome.jobs == ASKED
     assert inputs(engine, outcome)["embedding"] == {"model": other.name, "documents": ASKED}
     assert sum(went_to_good(engine)[1::2]) == ASKED // 2
 
@@ -306,7 +312,7 @@ def test_a_planner_started_by_the_service_embeds(
         )
         planner.start()
         try:
-            eventually(lambda: models(engine) == {embedder.name: 1})
+            eventually(lambda: models(engine) == {embedder.name: 1}, what="a vector")
         finally:
             stop.set()
             planner.join()
