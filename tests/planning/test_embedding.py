@@ -43,6 +43,7 @@ from tests.planning.test_learning import answered
 from tests.rig.waiting import eventually
 
 LEARNED, ASKED, WORDS_EACH = 160, 40, 5
+LATER = NOON.replace(year=2099)
 ABOUT_ME = policy(explore_ppm=0)
 
 
@@ -302,7 +303,7 @@ def test_a_planner_started_by_the_service_embeds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     with engine.begin() as conn:
-        add_jobs(conn, Wish(text=report(0), when=When.NIGHT))
+        add_jobs(conn, Wish(text=report(0), when=When.NIGHT, not_before=LATER))
     monkeypatch.setenv("APPORTION_DATABASE_URL", database_url)
     monkeypatch.setenv("APPORTION_EMBEDDING", str(tmp_path / "model"))
     settings, stop = read_settings(), threading.Event()
