@@ -110,7 +110,7 @@ class Columns:
         }
         self.most_value = most_value(problem)
         self.threads = threads or len(os.sched_getaffinity(0))
-        self.chunk_jobs = max(1, min(self.n, CELLS_PER_CHUNK // self.m))
+        self.chunk_jobs = max(1, min(self.n, CELLS_PER_CHUNK // max(self.m, 1)))
         self.passes = 0
         self._spare: list[_Workspace] = []
         self._pool: ThreadPoolExecutor | None = None

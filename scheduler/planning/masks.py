@@ -153,7 +153,7 @@ def _may_see(
 
 
 def _fits_context(facts: Facts) -> NDArray[np.bool_]:
-    limits = np.array([one.offer.context_limit for one in facts.options.offers])
+    limits = np.array([one.offer.context_limit for one in facts.options.offers], np.int64)
     tokens = facts.estimates.input_most.astype(np.int64) + facts.estimates.output_limit
     return np.asarray(tokens <= limits[facts.options.offer_of])
 
@@ -162,7 +162,7 @@ def _in_time(facts: Facts) -> NDArray[np.bool_]:
     """In time for the deadline; and a job for now does not wait for a batch without one."""
     window, policy = facts.window, facts.policy
     left_s = (window.due_us - facts.now.timestamp() * 1e6) / 1e6
-    in_batch = np.array([one.offer.lane is Lane.BATCH for one in facts.options.offers])
+    in_batch = np.array([one.offer.lane is Lane.BATCH for one in facts.options.offers], np.bool_)
     batches = in_batch[facts.options.offer_of]
     needed_s = np.where(batches, policy.batch_s, facts.estimates.seconds)
     patient = window.night | (window.due_us != NO_DEADLINE)
@@ -221,7 +221,7 @@ def _no_class(facts: Facts, job: int, _left: NDArray[np.bool_]) -> str:
 
 
 def _no_context(facts: Facts, job: int, left: NDArray[np.bool_]) -> str:
-    limits = np.array([one.offer.context_limit for one in facts.options.offers])
+    limits = np.array([one.offer.context_limit for one in facts.options.offers], np.int64)
     needed = facts.estimates.input_most[job].astype(np.int64) + facts.estimates.output_limit[job]
     return reasons.no_context(
         needed=int(needed[left].min()), most=int(limits[facts.options.offer_of][left].max())

@@ -3,10 +3,13 @@
 from datetime import date
 
 import pytest
+from sqlalchemy import Engine
 
 from scheduler.domain.policy import PlanPolicy
 from scheduler.planning.carry import wait_s
 from scheduler.planning.reasons import head, no_money, period_text
+from tests.planning.one_window import plan
+from tests.planning.queued import Wish, add_budget, add_jobs, rows
 
 DAY = date(2026, 11, 24)
 
@@ -42,3 +45,17 @@ def test_reasons_of_many_jobs_have_their_beginning_in_common() -> None:
 
     assert both[0] != both[1]
     assert head(both[0]) == head(both[1]) == "no budget left in acme for 2026"
+
+
+def test_without_any_offer_jobs_wait_and_the_plan_says_why(engine: Engine) -> None:
+    # The planner may start before the catalog is read in.
+    with engine.begin() as conn:
+        add_budget(conn, 1)
+        add_jobs(conn, Wish(), Wish(min_quality_ppm=900_000))
+
+    outcome = plan(engine)
+
+    assert (outcome.planned, outcome.deferred) == (0, 2)
+    with engine.connect() as conn:
+        reasons = {row.reason for row in rows(conn, "SELECT deferral_reason AS reason FROM job")}
+    assert reasons == {"no offer that is on can summarize; see `apportion offers`"}
