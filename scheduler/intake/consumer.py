@@ -186,7 +186,7 @@ class _Session:
 
     def run(self) -> None:
         """Take in until told to stop, or until there are other topics to read."""
-        while not self.stop.is_set() and not self.topics.have_come():
+        while not self.stop.is_set() and not self.topics.have_changed():
             self._hold_if_full()
             batch = self._read(self._poll())
             if not self._finish():

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
 
 LOOK_S = 5.0
 """While a topic is missing, Kafka is asked for it this often."""
+STILL_THERE_S = 30.0
+"""While none is, Kafka is asked this often whether one was deleted."""
 REACH_MS = 10_000
 
 
@@ -57,15 +60,22 @@ class Topics:
         self._told = missing
         return bool(self._there)
 
-    def have_come(self) -> bool:
-        """Whether one that was missing is there now; called between two polls, and may ask Kafka.
+    def have_changed(self) -> bool:
+        """Whether one was made or deleted; called between two polls, and may ask Kafka.
 
         Raises:
-            KafkaError: it does not answer.
+            KafkaError: it does not answer, while one is missing.
         """
-        if not self._told or self.clock() - self._looked_at < LOOK_S:
+        if self.clock() - self._looked_at < (LOOK_S if self._told else STILL_THERE_S):
             return False
-        return bool(self._listed() - self._there)
+        try:
+            return self._listed() != self._there
+        except KafkaError:
+            if self._told:
+                raise
+            # The consumer has all its topics, and sees for itself whether Kafka is away.
+            self._looked_at = self.clock()
+            return False
 
     def _listed(self) -> frozenset[str]:
         # A client of its own: the consumer's would wait without end while Kafka is away.

@@ -1,10 +1,15 @@
 """Intake while a topic is missing."""
 
+import gc
 from collections.abc import Callable
 from contextlib import closing
+from warnings import catch_warnings
 
+import structlog
 from kafka.admin import KafkaAdminClient
+from structlog.testing import capture_logs
 
+from scheduler.intake.topics import STILL_THERE_S, Topics
 from tests.intake.conftest import Stream, job_message
 from tests.rig.process import ProcessHandle
 
@@ -46,3 +51,43 @@ def test_intake_waits_while_no_topic_is_there(
     stream.send([job_message("a")], topic=jobs)
     stream.wait_for_jobs(1)
     assert intake.output.count("Kafka lacks topics") == 1
+
+
+def test_a_topic_that_is_deleted_is_told_and_not_read_from(stream: Stream) -> None:
+    now_s = 1_000.0
+    topics = Topics(
+        kafka={"bootstrap_servers": [stream.bootstrap]},
+        wanted=[stream.jobs, stream.feedback],
+        log=structlog.get_logger(),
+        clock=lambda: now_s,
+    )
+    assert topics.look()
+    with closing(KafkaAdminClient(bootstrap_servers=stream.bootstrap)) as admin:
+        admin.delete_topics([stream.jobs])
+
+    # It is not asked for at every poll.
+    assert not topics.have_changed()
+    now_s += STILL_THERE_S
+    assert topics.have_changed()
+    with capture_logs() as said:
+        assert topics.look()
+    assert topics.there == [stream.feedback]
+    assert [one["topics"] for one in said] == [stream.jobs]
+
+
+def test_all_topics_are_taken_to_be_there_while_kafka_does_not_say(stream: Stream) -> None:
+    now_s = 1_000.0
+    topics = Topics(
+        kafka={"bootstrap_servers": [stream.bootstrap]},
+        wanted=[stream.jobs],
+        log=structlog.get_logger(),
+        clock=lambda: now_s,
+    )
+    topics.look()
+    topics.kafka = {"bootstrap_servers": ["127.0.0.1:1"]}
+    now_s += STILL_THERE_S
+
+    # A client of kafka-python that found nobody leaves its socket to the collector.
+    with catch_warnings(action="ignore", category=ResourceWarning):
+        assert not topics.have_changed()
+        gc.collect()

@@ -94,7 +94,7 @@ def test_no_job_is_on_a_document_that_is_not_there(shared_conn: Connection) -> N
     "change",
     [
         "DELETE FROM document",
-        "TRUNCATE document",
+        "TRUNCATE document CASCADE",
         "UPDATE document SET id = DEFAULT",
         "DELETE FROM scope",
         "UPDATE scope SET tenant_id = 1",
