@@ -3,20 +3,17 @@
 Not at intake: a text takes milliseconds, where a whole message takes a fraction of one.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 import structlog
 from sqlalchemy import Connection
 
 from scheduler.domain.job import When
 from scheduler.estimate.embedding import CHARACTERS_MOST, Embedder
-from scheduler.store.assignments import Source, read_sources
 from scheduler.store.embeddings import (
     NO_VECTORS,
     Vectors,
@@ -24,6 +21,7 @@ from scheduler.store.embeddings import (
     queued_without,
     scored_without,
 )
+from scheduler.store.sources import DocumentChanged, Source, read_sources, text_of
 
 logger = structlog.get_logger(__name__)
 
@@ -109,12 +107,7 @@ def _embed_chunk(begin: Begin, embedder: Embedder, documents: Sequence[int]) -> 
 
 def _text_of(source: Source) -> str | None:
     """The text's beginning; None where its file is gone, or is another than was taken in."""
-    if source.body is not None:
-        return source.body[:CHARACTERS_MOST]
-    assert source.path is not None
     try:
-        text = Path(source.path).read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        return text_of(source)[:CHARACTERS_MOST]
+    except DocumentChanged:
         return None
-    is_same = hashlib.sha256(text.encode()).digest() == source.digest
-    return text[:CHARACTERS_MOST] if is_same else None

@@ -1,7 +1,7 @@
-"""What a leased parcel holds: its jobs with their options, what was tried, and the texts."""
+"""What a leased parcel holds: its jobs with their options, and what was tried for them."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
@@ -64,15 +64,6 @@ class Assignment(NamedTuple):
         return (self.chosen, *(_alternative(other, self.chosen) for other in others))
 
 
-class Source(NamedTuple):
-    """Where a document's text is: here (*body*), or in a file at *path* that has *digest*."""
-
-    document_id: int
-    digest: bytes | None
-    body: str | None
-    path: str | None
-
-
 # In the order of `Assignment`'s fields, of `Purse`'s, and of `Option`'s: a row is cut, not copied.
 _FACTS = (
     job.c.id,
@@ -109,12 +100,6 @@ _MONEY_AT = len(_FACTS)
 _CHOSEN_AT = _MONEY_AT + len(_MONEY)
 _REST_AT = _CHOSEN_AT + len(_CHOSEN)
 
-# The digest is looked at for files alone.
-_SOURCES = """
-    SELECT id, CASE WHEN path IS NOT NULL THEN digest END, body, path
-    FROM document WHERE id = ANY(%s)
-"""
-
 _TRIED = text("""
     SELECT attempt.job_id, count(*) AS attempts,
            coalesce(jsonb_agg(jsonb_build_array(offer_id, reduction, error))
@@ -138,15 +123,6 @@ def read_assignments(conn: Connection, leased: Sequence[Leased]) -> list[Assignm
         .order_by(job.c.deadline, job.c.priority.desc(), job.c.id)
     )
     return _with_history(conn, [(_assignment(row, by_parcel), row.deferrals) for row in rows])
-
-
-def read_sources(conn: Connection, document_ids: Collection[int]) -> list[Source]:
-    """Where the texts of *document_ids* are."""
-    rows = conn.exec_driver_sql(_SOURCES, (list(document_ids),))
-    return [
-        Source(document_id=document_id, digest=digest, body=body, path=path)
-        for document_id, digest, body, path in rows
-    ]
 
 
 def _assignment(row: Row[*tuple[Any, ...]], by_parcel: dict[int, Lease]) -> Assignment:
