@@ -27,9 +27,8 @@ from scheduler.monitoring.doctor import (
     check_embedding,
     check_kafka,
 )
-from scheduler.planning.estimates import load_estimators
+from scheduler.planning.estimates import estimators_in_use
 from scheduler.settings import Settings, read_settings
-from scheduler.store.estimators import active_estimators
 
 STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.FAULT: "bold red"}
 
@@ -75,8 +74,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
 def _learned_on(conn: Connection) -> str | None:
     """The embedding model that the quality predictor in use reads; None where nothing is known."""
     try:
-        bodies = {one.kind: one.body for one in active_estimators(conn)}
-        return load_estimators(bodies).quality.representation
+        return estimators_in_use(conn).quality.representation
     except (UnknownVersion, ProgrammingError):
         # Other checks say that this is another version's database.
         return None

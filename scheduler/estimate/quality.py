@@ -99,6 +99,12 @@ class _Asked:
     heads: Singles
     certainty: Floats
     unsure: Floats
+    shift: float
+
+    @property
+    def variance(self) -> Floats:
+        """(m,) of an offer's mean, in a group of documents that may be another; in logits."""
+        return 1 / self.certainty + self.shift**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,9 +146,8 @@ class Predictor:
         mean, lower = np.empty(shape, np.float32), np.empty(shape, np.float32)
         safe = NormalDist().inv_cdf(level)
         model = self.tasks.get(task)
-        shift = model.shift if model else 0.0
         plain, lift = asked.plain.astype(np.float32), (asked.full - asked.plain).astype(np.float32)
-        base = (1 / asked.certainty + shift**2).astype(np.float32)
+        base = asked.variance.astype(np.float32)
         unsure = asked.unsure.astype(np.float32)
 
         def work(here: slice) -> None:
@@ -168,10 +173,9 @@ class Predictor:
         model = self.tasks.get(task)
         width = model.heads.shape[0] if model else 0
         asked = self._asked(task, offers, np.asarray(priors, np.float64), width)
-        spread = np.sqrt(1 / asked.certainty + (model.shift if model else 0.0) ** 2)
-        safe = NormalDist().inv_cdf(level)
+        unsure = NormalDist().inv_cdf(level) * np.sqrt(asked.variance)
         shape = (count, len(offers))
-        mean, lower = sigmoid(asked.plain), sigmoid(asked.plain - safe * spread)
+        mean, lower = sigmoid(asked.plain), sigmoid(asked.plain - unsure)
         return Quality(
             mean=np.broadcast_to(mean.astype(np.float32), shape),
             lower=np.broadcast_to(lower.astype(np.float32), shape),
@@ -223,6 +227,7 @@ class Predictor:
                 heads=np.zeros((width, len(offers)), np.float32),
                 certainty=PRIOR_WEIGHT * known * (1 - known),
                 unsure=np.zeros(len(offers)),
+                shift=0.0,
             )
         if model.heads.shape[0] != width:
             raise UnknownVersion(kind="quality", version=f"{model.heads.shape[0]} features")
@@ -243,6 +248,7 @@ class Predictor:
             heads=np.where(at >= 0, model.heads[:, at], np.float32(0.0)),
             certainty=(PRIOR_WEIGHT + seen) * np.maximum(blend * (1 - blend), 0.01),
             unsure=np.where(at >= 0, model.unsure[at], 0.0),
+            shift=model.shift,
         )
 
     def _elsewhere(self, task: str, offers: Sequence[str]) -> Floats:

@@ -29,20 +29,10 @@ class Represented:
     embedded: NDArray[Any]
     model: str
 
-    def known_to(self, predictor: Predictor) -> Known:
-        """(n,) which documents have all that the heads of *predictor* read."""
-        if not predictor.representation:
-            return np.ones(len(self.features), np.bool_)
-        if predictor.representation != self.model:
-            return np.zeros(len(self.features), np.bool_)
+    @property
+    def has_vector(self) -> Known:
+        """(n,) which documents have a vector."""
         return np.asarray(self.embedded.any(1))
-
-    def read_by(self, predictor: Predictor, documents: Known) -> NDArray[np.float32]:
-        """(k, f) what the heads of *predictor* read of the *documents*, all known to it."""
-        features = self.features[documents].astype(np.float32)
-        if not predictor.representation:
-            return features
-        return with_embedding(features, self.embedded[documents].astype(np.float32))
 
     @staticmethod
     def of(outcomes: Observations) -> "Represented":
@@ -63,9 +53,8 @@ def learned_beside(outcomes: Observations, *, seed: int) -> Predictor:
     Documents without a vector teach nothing.
     """
     documents = Represented.of(outcomes)
-    has_vector: Known = np.asarray(documents.embedded.any(1))
     both = with_embedding(documents.features, documents.embedded)
-    taught = replace(outcomes, features=both).of(has_vector[outcomes.row])
+    taught = replace(outcomes, features=both).of(documents.has_vector[outcomes.row])
     return replace(learned(taught, seed=seed), representation=outcomes.model)
 
 
@@ -83,17 +72,17 @@ def quality_of(
     Heads that were learned on one model's vectors say nothing of another's, but how good an
     offer is on the whole they know.
     """
-    known = documents.known_to(predictor)
+    asked: dict[str, Any] = {"task": task, "offers": offers, "priors": priors, "level": level}
     if not predictor.representation:
-        return predictor.quality(
-            documents.features, task=task, offers=offers, priors=priors, level=level
-        )
-    means = predictor.means(len(known), task=task, offers=offers, priors=priors, level=level)
-    if not known.any():
+        return predictor.quality(documents.features, **asked)
+    means = predictor.means(len(documents.features), **asked)
+    known = documents.has_vector
+    if predictor.representation != documents.model or not known.any():
         return means
-    told = predictor.quality(
-        documents.read_by(predictor, known), task=task, offers=offers, priors=priors, level=level
+    read = with_embedding(
+        documents.features[known].astype(np.float32), documents.embedded[known].astype(np.float32)
     )
+    told = predictor.quality(read, **asked)
     mean, lower = means.mean.copy(), means.lower.copy()
     mean[known], lower[known] = told.mean, told.lower
     return Quality(mean=mean, lower=lower)

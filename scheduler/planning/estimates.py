@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
+from sqlalchemy import Connection
 
 from scheduler.domain.job import INSTRUCTION_TOKENS, TEMPLATE_TOKENS, Task
 from scheduler.domain.money import PUSD_PER_NUSD
@@ -16,6 +17,7 @@ from scheduler.estimate.quality import Predictor
 from scheduler.estimate.represented import Represented, quality_of
 from scheduler.estimate.tokens import TokenModel
 from scheduler.planning.options import REDUCTIONS, Options
+from scheduler.store.estimators import active_estimators
 from scheduler.store.windows import TASKS, Window
 
 Floats = NDArray[np.float64]
@@ -86,6 +88,11 @@ def load_estimators(bodies: Mapping[str, bytes]) -> Estimators:
         "latency": lambda body: LatencyModel.from_dict(json.loads(body)),
     }
     return Estimators(**{kind: readers[kind](body) for kind, body in bodies.items()})  # type: ignore[arg-type]
+
+
+def estimators_in_use(conn: Connection) -> Estimators:
+    """The estimators that plans go by now."""
+    return load_estimators({one.kind: one.body for one in active_estimators(conn)})
 
 
 def estimate(

@@ -25,10 +25,10 @@ from scheduler.estimate.quality import Predictor
 from scheduler.estimate.represented import learned_beside
 from scheduler.estimate.scoring import SCORER, agreement
 from scheduler.estimate.tokens import Usage
-from scheduler.planning.estimates import Estimators, load_estimators
+from scheduler.planning.estimates import Estimators, estimators_in_use
 from scheduler.planning.usage_errors import Figures, latency_errors, token_errors
 from scheduler.store.embeddings import NO_VECTORS, Vectors
-from scheduler.store.estimators import activate, active_estimators, add_estimator
+from scheduler.store.estimators import activate, add_estimator
 from scheduler.store.evidence import append
 from scheduler.store.outcomes import Calls, Scores, read_calls, read_scores
 from scheduler.store.references import keep_scores, unscored
@@ -77,7 +77,7 @@ def learn(
     With *force* the new ones are put in use however they did.  The caller owns the
     transaction; plans that are made meanwhile go by what was in use before.
     """
-    current = load_estimators({one.kind: one.body for one in active_estimators(conn)})
+    current = estimators_in_use(conn)
     calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
     lessons = [
         _quality(conn, current, policy, judge, force, vectors),

@@ -153,9 +153,14 @@ def _may_see(
 
 
 def _fits_context(facts: Facts) -> NDArray[np.bool_]:
-    limits = np.array([one.offer.context_limit for one in facts.options.offers], np.int64)
     tokens = facts.estimates.input_most.astype(np.int64) + facts.estimates.output_limit
-    return np.asarray(tokens <= limits[facts.options.offer_of])
+    return np.asarray(tokens <= _context_limits(facts))
+
+
+def _context_limits(facts: Facts) -> NDArray[np.int64]:
+    """(m,) tokens that each option's offer can take."""
+    limits = np.array([one.offer.context_limit for one in facts.options.offers], np.int64)
+    return np.asarray(limits[facts.options.offer_of])
 
 
 def _in_time(facts: Facts) -> NDArray[np.bool_]:
@@ -221,10 +226,9 @@ def _no_class(facts: Facts, job: int, _left: NDArray[np.bool_]) -> str:
 
 
 def _no_context(facts: Facts, job: int, left: NDArray[np.bool_]) -> str:
-    limits = np.array([one.offer.context_limit for one in facts.options.offers], np.int64)
     needed = facts.estimates.input_most[job].astype(np.int64) + facts.estimates.output_limit[job]
     return reasons.no_context(
-        needed=int(needed[left].min()), most=int(limits[facts.options.offer_of][left].max())
+        needed=int(needed[left].min()), most=int(_context_limits(facts)[left].max())
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from scheduler.domain.policy import Policy
+from scheduler.estimate.embedding import Embedder
 from scheduler.planning.outcome import PlanOutcome
 from scheduler.planning.planner import plan_window
 from scheduler.planning.window import WindowKind
@@ -30,9 +31,16 @@ def plan(
     kind: WindowKind = WindowKind.CONTINUOUS,
     now: datetime = NOON,
     by: Policy | None = None,
+    embedder: Embedder | None = None,
 ) -> PlanOutcome:
     outcome = plan_window(
-        engine, kind=kind, now=now, policy=by or policy(), results_topic=TOPIC, wait_s=0
+        engine,
+        kind=kind,
+        now=now,
+        policy=by or policy(),
+        results_topic=TOPIC,
+        wait_s=0,
+        embedder=embedder,
     )
     assert outcome is not None
     return outcome

@@ -17,20 +17,19 @@ from scheduler.cli.parts import run_parts
 from scheduler.domain.policy import PlanPolicy
 from scheduler.estimate.embedding import Embedder
 from scheduler.planning.embedding import embed_queued, embed_scored, vectors_of
-from scheduler.planning.estimates import load_estimators
+from scheduler.planning.estimates import estimators_in_use
 from scheduler.planning.learning import Lesson, learn
 from scheduler.planning.loop import Look, embed_ahead
 from scheduler.planning.outcome import PlanOutcome
-from scheduler.planning.planner import dry_run, plan_window
+from scheduler.planning.planner import dry_run
 from scheduler.planning.window import WindowKind
 from scheduler.settings import read_settings
-from scheduler.store.estimators import active_estimators
 from tests.estimate.test_embedding import model_folder
+from tests.planning import one_window
 from tests.planning.queued import (
     CHEAP,
     GOOD,
     NOON,
-    TOPIC,
     When,
     Wish,
     add_budget,
@@ -88,10 +87,14 @@ def lesson(engine: Engine, embedder: Embedder | None) -> Lesson:
 
 
 def plan(engine: Engine, embedder: Embedder | None) -> PlanOutcome:
-    found = plan_window(
-        engine, kind=WindowKind.CONTINUOUS, now=NOON, policy=ABOUT_ME, results_topic=TOPIC,
-        wait_s=0, embedder=embedder,
-    )  # fmt: skip
+    return one_window.plan(engine, by=ABOUT_ME, embedder=embedder)
+
+
+def shown(engine: Engine, embedder: Embedder | None = None) -> PlanOutcome:
+    """What a dry run says."""
+    found = dry_run(
+        engine, kind=WindowKind.CONTINUOUS, now=NOON, policy=ABOUT_ME, embedder=embedder
+    )
     assert found is not None
     return found
 
@@ -106,8 +109,7 @@ def queue(engine: Engine) -> None:
         add_offers(conn, CHEAP, GOOD)
         add_jobs(conn, *(Wish(text=report(LEARNED + at)) for at in range(ASKED)))
         add_budget(conn, 1_000)
-    full = dry_run(engine, kind=WindowKind.CONTINUOUS, now=NOON, policy=ABOUT_ME)
-    assert full is not None
+    full = shown(engine)
     with engine.begin() as conn:
         add_budget(conn, full.reserved_nusd * 0.55 / 1e9)
 
@@ -141,8 +143,7 @@ def models(engine: Engine) -> dict[str, int]:
 def in_use(engine: Engine) -> str:
     """The representation of the quality predictor in use."""
     with engine.connect() as conn:
-        bodies = {one.kind: one.body for one in active_estimators(conn)}
-    return load_estimators(bodies).quality.representation
+        return estimators_in_use(conn).quality.representation
 
 
 def test_what_only_the_embedding_tells_decides_which_job_gets_the_better_offer(
@@ -182,12 +183,9 @@ def test_heads_learned_on_another_model_are_not_asked_and_the_log_says_so(
     other = synonyms(tmp_path / "other", is_turned=True)
 
     with structlog.testing.capture_logs() as log:
-        shown = dry_run(
-            engine, kind=WindowKind.CONTINUOUS, now=NOON, policy=ABOUT_ME, embedder=other
-        )
+        outcome = shown(engine, other)
 
-    assert shown is not None
-    cheap = {line.quality for line in shown.options if line.offer == CHEAP.offer.name}
+    cheap = {line.quality for line in outcome.options if line.offer == CHEAP.offer.name}
     # The mean of what it was worth; of single documents nothing is known.
     assert cheap
     assert all(0.4 < quality < 0.6 for quality in cheap), cheap
@@ -246,12 +244,9 @@ def test_a_dry_run_embeds_and_writes_nothing(engine: Engine, embedder: Embedder)
     queue(engine)
     lesson(engine, embedder)
 
-    shown = dry_run(
-        engine, kind=WindowKind.CONTINUOUS, now=NOON, policy=ABOUT_ME, embedder=embedder
-    )
+    outcome = shown(engine, embedder)
 
-    assert shown is not None
-    cheap = [line.quality for line in shown.options if line.offer == CHEAP.offer.name]
+    cheap = [line.quality for line in outcome.options if line.offer == CHEAP.offer.name]
     assert max(cheap) > 0.7
     assert models(engine) == {embedder.name: LEARNED}
 
