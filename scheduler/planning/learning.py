@@ -18,6 +18,7 @@ from sqlalchemy import Connection, select
 from scheduler.domain.job import TEMPLATE_TOKENS, Task
 from scheduler.domain.policy import JudgePolicy, PlanPolicy
 from scheduler.estimate.comparing import compare
+from scheduler.estimate.folds import group_folds, random_folds
 from scheduler.estimate.judging import Calibration, calibrated
 from scheduler.estimate.learning import learned
 from scheduler.estimate.observations import Observations
@@ -106,7 +107,7 @@ def _quality(
     held = _held_back(scores.document, scores.at, None if is_foreign else _made_at(conn, "quality"))
     outcomes = _observations(scores, policy, judge, vectors.model)
     tried = outcomes.of(held)
-    candidate = _candidate(outcomes.of(~held), tried, seed=policy.seed)
+    candidate = _candidate(outcomes.of(~held), seed=policy.seed)
     verdict = compare(in_use, candidate, tried)
     return _settle(
         conn,
@@ -122,16 +123,28 @@ def _quality(
     )
 
 
-def _candidate(taught: Observations, tried: Observations, *, seed: int) -> Predictor:
+def _candidate(taught: Observations, *, seed: int) -> Predictor:
     """What the outcomes teach: with an embedding model the better of with its vectors and without.
 
-    Where too few are held back to tell, its vectors are taken: somebody configured it.
+    Where too few are there to tell, its vectors are taken: somebody configured it.
     """
-    alone = learned(taught, seed=seed)
-    if not taught.model:
-        return alone
-    beside = learned_beside(taught, seed=seed)
-    return beside if beside.tasks and compare(alone, beside, tried).gain >= 0 else alone
+    if taught.model and _vectors_help(taught, seed=seed):
+        return learned_beside(taught, seed=seed)
+    return learned(taught, seed=seed)
+
+
+def _vectors_help(taught: Observations, *, seed: int) -> bool:
+    """Whether vectors do no harm on a share of what is *taught*, whole groups where there are any.
+
+    Not on what is held back from all: what had been chosen there would look better than it is.
+    """
+    if taught.group is None:
+        fold = random_folds(len(taught.features), folds=HELD_BACK_OF, seed=seed)
+    else:
+        fold = group_folds(taught.group, folds=HELD_BACK_OF, seed=seed)
+    tried = fold[taught.row] == 0
+    alone, beside = (teach(taught.of(~tried), seed=seed) for teach in (learned, learned_beside))
+    return bool(beside.tasks) and compare(alone, beside, taught.of(tried)).gain >= 0
 
 
 def _score_references(conn: Connection) -> None:

@@ -39,6 +39,7 @@ from tests.planning.queued import (
     rows,
 )
 from tests.planning.test_learning import answered
+from tests.planning.test_learning import report as by_subject
 from tests.rig.waiting import eventually
 
 LEARNED, ASKED, WORDS_EACH = 160, 40, 5
@@ -162,6 +163,25 @@ def test_what_only_the_embedding_tells_decides_which_job_gets_the_better_offer(
     assert even <= ASKED // 10
     assert inputs(engine, outcome)["quality"] == learned.figures["digest"]
     assert inputs(engine, outcome)["embedding"] == {"model": embedder.name, "documents": ASKED}
+
+
+def test_vectors_that_tell_nothing_are_left_out(engine: Engine, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).normal(size=(LEARNED + 1, 200)).astype(np.float32)
+    names = ["[UNK]", *(word(number) for number in range(LEARNED))]
+    embedder = Embedder.load(model_folder(tmp_path, words=names, table=noise))
+    with engine.begin() as conn:
+        answered(
+            conn,
+            LEARNED,
+            lambda number: float(number % 2 == 0),
+            lambda number: f"{by_subject(number)} {word(number)}",
+        )
+
+    learned = lesson(engine, embedder)
+
+    assert models(engine) == {embedder.name: LEARNED}
+    assert learned.is_new, learned.reason
+    assert learned.figures["representation"] == ""
 
 
 def test_without_a_setting_nothing_is_embedded_and_plans_are_as_before(engine: Engine) -> None:
