@@ -9,6 +9,7 @@ PUSD_PER_NUSD = 1_000
 PUSD_PER_USD = NUSD_PER_USD * PUSD_PER_NUSD
 MOST_NUSD = 2**62
 """More than four billion USD: what an amount may be at most, so that sums stay in 64 bits."""
+MOST_USD = Decimal(MOST_NUSD) / NUSD_PER_USD
 
 
 class BadAmount(Refused):
@@ -32,7 +33,8 @@ def nusd_from_usd(amount: str | int | float | Decimal) -> int:
         usd = Decimal(str(amount).strip().removeprefix("$"))
     except InvalidOperation:
         raise BadAmount(amount) from None
-    if not usd.is_finite() or usd < 0 or usd * NUSD_PER_USD > MOST_NUSD:
+    # Compared before it is multiplied: `1e9999999` has a product that Decimal raises Overflow for.
+    if not usd.is_finite() or not 0 <= usd <= MOST_USD:
         raise BadAmount(amount)
     return int((usd * NUSD_PER_USD).to_integral_value(rounding=ROUND_CEILING))
 

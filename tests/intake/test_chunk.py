@@ -48,6 +48,7 @@ def test_every_message_is_either_taken_or_refused(values: list[bytes | None]) ->
         (b'{"job_id": "a", "task": "summarize", "text": "x", "tags": {"a\\u0000": "b"}}', "NUL"),
         (b'{"job_id": "a", "task": "summarize", "text": "x", "max_cost_usd": 1e999}', "inf"),
         (b'{"job_id": "a", "text": "x", "max_cost_usd": ' + b"9" * 3_000 + b"}", "task"),
+        (job_message("a", max_cost_usd="1e9999999"), "write it like"),
         (b"[" * 3_000, "recursion"),
         (job_message("a", text="x" * 1_001), "1000 are allowed"),
         (b" " * 4_001, "4000 are allowed"),

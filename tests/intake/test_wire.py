@@ -53,6 +53,7 @@ def test_a_misspelt_task_is_refused_with_the_task_that_was_meant() -> None:
         ({"min_quality": 1.01}, "min_quality"),
         ({"max_cost_usd": -1}, "write it like"),
         ({"max_cost_usd": "1e99"}, "write it like"),
+        ({"max_cost_usd": "1e9999999"}, "write it like"),
         ({"max_cost_usd": True}, "write USD like"),
         ({"gain_usd": -0.5}, "write it like"),
         ({"loss_usd": "1000000.000000001"}, "is more than 1000000 USD"),
