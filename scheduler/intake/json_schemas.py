@@ -1,13 +1,21 @@
 """Whether a client's JSON Schema can be used to check answers against."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from jsonschema import Draft202012Validator, SchemaError
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 SCHEMA_BYTES_MAX = 65_536
+SCHEMA_DEPTH_MAX = 64
+"""Objects and lists within each other; jsonschema goes down by itself, and Python ends at a
+thousand calls."""
+Resolver: TypeAlias = Any
+"""`referencing` keeps the class to itself."""
 
 
 def check_schema(schema: dict[str, Any]) -> str | None:
@@ -21,6 +29,8 @@ def check_schema(schema: dict[str, Any]) -> str | None:
         return "has a number that is not finite"
     if len(spelt) > SCHEMA_BYTES_MAX:
         return f"is longer than {SCHEMA_BYTES_MAX} bytes"
+    if _is_deeper(schema, SCHEMA_DEPTH_MAX):
+        return f"is nested more than {SCHEMA_DEPTH_MAX} levels deep"
     return _problem(spelt)
 
 
@@ -34,17 +44,48 @@ def _problem(spelt: str) -> str | None:
         where = "/".join(map(str, error.absolute_path)) or "it"
         return f"is no JSON Schema: {where}: {error.message[:300]}"
     # A reference elsewhere would make a worker fetch what a client names.
-    elsewhere = next((ref for ref in _references(schema) if not ref.startswith("#")), None)
-    return f"refers to {elsewhere[:100]!r}; put it under $defs" if elsewhere else None
+    resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
+    for ref, base in _references(schema, resolver):
+        if not ref.startswith("#"):
+            return f"refers to {ref[:100]!r}; put it under $defs"
+        if not _is_there(ref, base):
+            return f"refers to {ref[:100]!r}, where no schema is; put it there"
+    return None
 
 
-def _references(schema: Any) -> Iterator[str]:
+def _is_there(ref: str, base: Resolver) -> bool:
+    try:
+        found = base.lookup(ref).contents
+    except (Unresolvable, LookupError, TypeError, ValueError):
+        # A pointer may lead through what is no schema, of which it takes no heed.
+        return False
+    return isinstance(found, dict | bool)
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether more than *levels* objects and lists stand within each other."""
+    within = [value]
+    for _ in range(levels):
+        within = [inner for one in within for inner in _inside(one)]
+    return any(isinstance(one, dict | list) for one in within)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _references(schema: Any, base: Resolver) -> Iterator[tuple[str, Resolver]]:
+    """Every reference in *schema*, and from where it is followed."""
     if isinstance(schema, dict):
+        if isinstance(schema.get("$id"), str):
+            base = base.in_subresource(DRAFT202012.create_resource(schema))
         for name, inner in schema.items():
             if name in ("$ref", "$dynamicRef") and isinstance(inner, str):
-                yield inner
+                yield inner, base
             else:
-                yield from _references(inner)
+                yield from _references(inner, base)
     elif isinstance(schema, list):
         for inner in schema:
-            yield from _references(inner)
+            yield from _references(inner, base)

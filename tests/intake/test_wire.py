@@ -37,6 +37,31 @@ def test_a_field_of_the_senders_own_is_not_looked_at() -> None:
     JobMessage.model_validate_json(json.dumps(SMALLEST | {"x-trace": {"any": ["thing"]}}))
 
 
+def nested(levels: int) -> dict[str, Any]:
+    """A schema of so many objects within each other."""
+    schema: dict[str, Any] = {}
+    for _ in range(levels - 1):
+        schema = {"not": schema}
+    return schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        nested(64),
+        {"$ref": "#/$defs/one", "$defs": {"one": {"type": "object"}}},
+        {"$ref": "#/definitions/one", "definitions": {"one": True}},
+        {"properties": {"child": {"$ref": "#"}}},
+        {"$id": "https://example.com/all", "$ref": "#one", "$defs": {"one": {"$anchor": "one"}}},
+        {"items": {"$id": "part", "$ref": "#/$defs/own", "$defs": {"own": {}}}},
+    ],
+)
+def test_a_schema_may_refer_to_what_is_in_it(schema: dict[str, Any]) -> None:
+    asked = SMALLEST | {"task": "extract", "schema": schema}
+
+    assert JobMessage.model_validate_json(json.dumps(asked)).json_schema == schema
+
+
 def test_a_misspelt_task_is_refused_with_the_task_that_was_meant() -> None:
     assert "did you mean 'summarize'?" in refusal(task="summarise")
 
@@ -73,6 +98,10 @@ def test_a_misspelt_task_is_refused_with_the_task_that_was_meant() -> None:
         ({"task": "classify", "labels": ["a", "a"]}, "twice"),
         ({"task": "extract", "schema": {"type": "nonsense"}}, "no JSON Schema"),
         ({"task": "extract", "schema": {"$ref": "http://elsewhere/"}}, "$defs"),
+        ({"task": "extract", "schema": {"$ref": "#/$defs/absent"}}, "where no schema is"),
+        ({"task": "extract", "schema": {"type": "object", "$ref": "#/type"}}, "where no schema is"),
+        ({"task": "extract", "schema": {"not": {"$ref": "#/type/1", "type": "null"}}}, "no schema"),
+        ({"task": "extract", "schema": nested(65)}, "more than 64 levels deep"),
         ({"tags": {"a": 1}}, "tags"),
     ],
 )
