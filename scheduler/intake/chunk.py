@@ -281,7 +281,10 @@ def job_id_of(value: bytes | None) -> str | None:
     except (ValueError, RecursionError):
         return None
     job_id = message.get("job_id") if isinstance(message, dict) else None
-    return job_id[:200].replace("\0", "") if isinstance(job_id, str) else None
+    if not isinstance(job_id, str):
+        return None
+    # It may be why the message was refused: half a surrogate pair is no text to Postgres or Kafka.
+    return job_id[:200].replace("\0", "").encode(errors="replace").decode()
 
 
 def _has_nul(value: Any) -> bool:

@@ -68,6 +68,12 @@ def test_a_refused_message_tells_its_job_id_where_it_can_be_read() -> None:
     assert READER.read([job_message("a7", priority=0)]).refused[0].job_id == "a7"
 
 
+def test_a_job_id_that_is_no_text_is_told_as_one() -> None:
+    [refused] = READER.read([b'{"job_id": "a\\ud800\\u0000", "task": "summarize"}']).refused
+
+    assert refused.job_id == "a?"
+
+
 def test_the_same_text_is_one_document_of_many_jobs() -> None:
     chunk = READER.read([job_message("a", text="same"), job_message("b", text="same")])
 
