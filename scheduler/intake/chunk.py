@@ -132,7 +132,7 @@ class Reader:
                 raise
             data, message = inner, _validate(inner)
         # Nearly no message has one, and to look for the escape in its bytes costs nothing.
-        if b"\\u0000" in data and _has_nul(message.model_dump()):
+        if b"\\u0000" in data and has_nul(vars(message)):
             raise HasNul
         text, path = self._document(message)
         encoded = text.encode()
@@ -287,11 +287,12 @@ def job_id_of(value: bytes | None) -> str | None:
     return job_id[:200].replace("\0", "").encode(errors="replace").decode()
 
 
-def _has_nul(value: Any) -> bool:
+def has_nul(value: Any) -> bool:
+    """Whether the character NUL is in a text or a name anywhere in *value*."""
     if isinstance(value, str):
         return "\0" in value
     if isinstance(value, dict):
-        return any(_has_nul(key) or _has_nul(inner) for key, inner in value.items())
+        return any(has_nul(key) or has_nul(inner) for key, inner in value.items())
     if isinstance(value, list | tuple):
-        return any(map(_has_nul, value))
+        return any(map(has_nul, value))
     return False

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy import Connection
 
 from scheduler.domain.errors import Refused
-from scheduler.intake.chunk import HasNul, Refusal, TooLong, job_id_of
+from scheduler.intake.chunk import HasNul, Refusal, TooLong, has_nul, job_id_of
 from scheduler.intake.reasons import reason_of
 from scheduler.intake.unwrap import Headers, unwrap
 from scheduler.intake.wire import FeedbackMessage
@@ -62,15 +63,27 @@ class FeedbackIntake:
         if len(value) > MESSAGE_BYTES_MAX:
             raise TooLong(what="message", length=len(value), limit=MESSAGE_BYTES_MAX)
         message = _message(value, headers)
-        reference = None if message.reference is None else json.dumps(message.reference)
-        said = (message.job_id, message.scope or "")
-        if any("\0" in one for one in said) or "\\u0000" in (reference or ""):
+        if has_nul(vars(message)):
             raise HasNul
         score = None if message.score is None else round(message.score * 1_000_000)
         tenant = (message.scope or self.default_scope).partition("/")[0]
         return IncomingFeedback(
-            at, tenant, message.job_id, message.kind, score, message.seconds, reference
+            at,
+            tenant,
+            message.job_id,
+            message.kind,
+            score,
+            message.seconds,
+            _reference(message.reference),
         )
+
+
+def _reference(value: Any) -> str | None:
+    """*value* as JSON text that Postgres takes."""
+    try:
+        return None if value is None else json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise Refused("reference: has a number that is not finite") from None
 
 
 def _message(value: bytes, headers: Headers) -> FeedbackMessage:

@@ -74,6 +74,10 @@ def test_a_job_id_that_is_no_text_is_told_as_one() -> None:
     assert refused.job_id == "a?"
 
 
+def test_what_the_sender_calls_x_is_not_looked_at() -> None:
+    assert not READER.read([job_message("a", **{"x-mine": {"\0": ["\0"]}})]).refused
+
+
 def test_the_same_text_is_one_document_of_many_jobs() -> None:
     chunk = READER.read([job_message("a", text="same"), job_message("b", text="same")])
 
