@@ -198,7 +198,7 @@ class Drain:
 
         def write(conn: Connection) -> Flushed:
             # It came to the commit before, and nobody said whether that was heard.
-            if done and was_done(conn, batch):
+            if done and was_done(conn, batch, done[0]):
                 return done[0]
             done[:] = [flush(conn, batch, house)]
             return done[0]

@@ -15,7 +15,7 @@ from scheduler.store.attempts import end, start
 from scheduler.store.evidence import append
 from scheduler.store.judging import add_judgements
 from scheduler.store.ledger import Entry, book, grant
-from scheduler.store.parcels import finish, release, renew
+from scheduler.store.parcels import finish, lock_parcels, release, renew
 from scheduler.store.resolution import Resolution, resolve_late
 from scheduler.store.settlement import (
     fill,
@@ -149,23 +149,26 @@ def post_late(conn: Connection, turns: Sequence[Turn], *, by: str) -> int:
     )
 
 
-def was_done(conn: Connection, batch: Batch) -> bool:
-    """Whether *batch*, whose commit was never confirmed, is in the database after all."""
-    if batch.nexts:
-        # Some may have been too dear, and one is enough.
-        ids = [one.id for one in batch.nexts]
-        if conn.execute(select(attempt.c.id).where(attempt.c.id.in_(ids)).limit(1)).first():
-            return True
-    for turn in batch.turns[:1]:
-        if turn.outcome is not None:
-            state = conn.execute(
-                select(attempt.c.state).where(attempt.c.id == turn.outcome.noted.id)
-            ).scalar_one()
-            return bool(state != "started")
+def was_done(conn: Connection, batch: Batch, flushed: Flushed) -> bool:
+    """Whether *batch*, whose commit was never confirmed, is in the database after all.
+
+    *flushed* is what it would have done.  That a row is no longer as it was is no sign of it:
+    a rescue may have come between, and made unknown what this flush had ended.
+    """
+    # A server that lost us may be at that commit still; its locks say when it is over.
+    lock_parcels(conn, batch.leases)
+    if flushed.noted:
+        noted, _ = flushed.noted[0]
+        found = conn.execute(select(attempt.c.id).where(attempt.c.id == noted.id)).first()
+        return found is not None
+    if flushed.settled.ended:
+        ended = select(attempt.c.finished_at).where(attempt.c.id == flushed.settled.ended[0].id)
+        return bool(conn.execute(ended).scalar_one() == flushed.at)
+    for move in flushed.settled.moves[:1]:
         parcel_id = conn.execute(
-            select(job.c.parcel_id).where(job.c.id == turn.hand.job.job_id)
+            select(job.c.parcel_id).where(job.c.id == move.job_id)
         ).scalar_one()
-        return parcel_id != turn.hand.job.lease.parcel_id
+        return parcel_id != move.parcel_id
     return False
 
 

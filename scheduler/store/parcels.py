@@ -139,6 +139,14 @@ _RELEASE = text(
 )
 
 
+def lock_parcels(conn: Connection, leases: Sequence[Lease]) -> None:
+    """Lock the parcels of *leases*, whoever has them now, until the transaction ends."""
+    ids = sorted({lease.parcel_id for lease in leases})
+    conn.execute(
+        select(parcel.c.id).where(parcel.c.id.in_(ids)).order_by(parcel.c.id).with_for_update()
+    )
+
+
 def renew(conn: Connection, leases: Sequence[Lease], *, lease: timedelta) -> set[Lease]:
     """Extend *leases*, and keep them locked until the transaction ends; those that still stand.
 

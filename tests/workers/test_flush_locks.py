@@ -16,7 +16,7 @@ from tests.rig.waiting import eventually
 from tests.workers.audit import assert_books_are_right
 from tests.workers.planned import PROJECT, add_budget, listing, plan, wishes
 from workers.failover import DONE
-from workers.flush import Batch, House, Next, flush, post_late
+from workers.flush import Batch, House, Next, flush, post_late, was_done
 from workers.ids import new_ids
 from workers.inhand import InHand, Noted, Outcome, Turn
 from workers.settle import Names
@@ -134,3 +134,21 @@ def test_bills_that_come_late_wait_for_their_jobs_before_they_lock_a_budget(
 
     with engine.connect() as conn:
         assert_books_are_right(conn, all_over=False)
+
+
+def test_a_commit_that_the_server_is_still_at_is_waited_for(
+    engine: Engine, hands: list[InHand]
+) -> None:
+    batch = Batch(leases=leases(hands), nexts=[call(hand) for hand in hands])
+
+    with ThreadPoolExecutor(1) as pool, engine.connect() as door:
+        flushed = flush(door, batch, house())
+
+        def ask() -> bool:
+            with engine.begin() as conn:
+                return was_done(conn, batch, flushed)
+
+        asking = pool.submit(ask)
+        eventually(lambda: door.execute(WAITING_FOR_US).scalar_one(), what="the second try to wait")
+        door.commit()
+        assert asking.result(timeout=60)
