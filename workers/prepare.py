@@ -44,9 +44,9 @@ def _prompt(hand: InHand, text: str) -> Prompt:
     params = hand.job.params
     if hand.job.task is Task.JUDGE:
         return _judging(params["judged"], text)
-    asked = {
-        name: params[name] for name in ("question", "labels", "schema", "words") if params.get(name)
-    }
+    # Not `if params.get(name)`: a schema may be {}, which allows any JSON.
+    names = ("question", "labels", "schema", "words")
+    asked = {name: params[name] for name in names if name in params}
     return render(hand.job.task, reduce(text, hand.option.reduction), **asked)
 
 

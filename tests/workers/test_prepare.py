@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy import Engine, text
 
-from scheduler.domain.job import Reduction
+from scheduler.domain.job import Reduction, Task
 from tests.workers.audit import assert_books_are_right, job_states
 from tests.workers.bench import desk_for, work_off
 from tests.workers.planned import TEXT, Wish, add_budget, listing, plan
@@ -72,3 +72,11 @@ def test_what_is_sent_is_as_long_as_the_plan_chose(
     [sent] = prompts_sent(engine, Wish(key="a", text=long, reduction=reduction))
 
     assert share * len(long) * 0.8 < len(sent) < share * len(long) + 1_600
+
+
+def test_a_schema_that_allows_anything_is_a_schema(engine: Engine) -> None:
+    asked = Wish(key="a", task=Task.EXTRACT, params={"schema": {}})
+
+    [sent] = prompts_sent(engine, asked)
+
+    assert "{}" in sent
