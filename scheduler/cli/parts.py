@@ -51,6 +51,8 @@ def _planner(service: Service, settings: Settings, stop: threading.Event) -> Non
     from scheduler.planning import loop
 
     compile_beside()
+    # Before the first window: without its offers that window's jobs would be put off, or fail.
+    sync_offers(service, settings)
     loop.run(
         service.engine,
         policy=settings.policies,
@@ -61,7 +63,6 @@ def _planner(service: Service, settings: Settings, stop: threading.Event) -> Non
 
 
 def _catalog(service: Service, settings: Settings, stop: threading.Event) -> None:
-    sync_offers(service, settings)
     while not stop.wait(HOUSEKEEPING_S):
         sync_offers(service, settings)
 
