@@ -3,24 +3,20 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import orjson
 import regex
-from jsonschema import Draft202012Validator, SchemaError, ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import extend
-from referencing import Registry
+from jsonschema import SchemaError, ValidationError
 from referencing.exceptions import Unresolvable
 
 from scheduler.domain.errors import Refused
 from scheduler.domain.job import Task
+from workers.schemas import hold
 
 Output: TypeAlias = Any
 """What a result holds: text, a label, or the JSON value that was extracted."""
 
-PATTERN_S = 0.1
 _FENCE = re.compile(r"```[\w-]*\s*\n(.*?)\n?\s*```", re.DOTALL)
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 
@@ -99,7 +95,7 @@ def _plain(label: str) -> str:
 def _value(task: Task, said: str, schema: Mapping[str, Any]) -> Output:
     value = _parsed(task, said)
     try:
-        _validator(json.dumps(schema, sort_keys=True)).validate(value)
+        hold(value, schema)
     except ValidationError as error:
         where = "/".join(str(step) for step in error.absolute_path)[:100] or "the whole"
         raise OutputInvalid(
@@ -151,24 +147,3 @@ def _without_nul(value: Output) -> Output:
     if isinstance(value, dict):
         return {_without_nul(name): _without_nul(one) for name, one in value.items()}
     return value
-
-
-def _pattern(validator: Validator, pattern: str, instance: Any, _schema: Any) -> Any:
-    """`pattern` with a time limit: a schema comes from outside, and `re` may never end."""
-    if validator.is_type(instance, "string") and not regex.search(
-        pattern, instance, timeout=PATTERN_S
-    ):
-        yield ValidationError("does not match the pattern")
-
-
-_Validator: type[Validator] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"pattern": _pattern}
-)
-
-
-@lru_cache(maxsize=256)
-def _validator(schema: str) -> Validator:
-    parsed = json.loads(schema)
-    _Validator.check_schema(parsed)
-    # With an empty registry nothing is fetched: a `$ref` to an address would be called.
-    return _Validator(parsed, registry=Registry())

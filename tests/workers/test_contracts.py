@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -99,6 +100,45 @@ def test_a_character_that_the_database_takes_in_no_text_is_left_out() -> None:
 def test_a_schema_can_neither_hang_nor_break_the_check(schema: dict[str, Any]) -> None:
     with pytest.raises(OutputInvalid, match="schema"):
         extracted('{"who": "' + "a" * 40 + '!"}', schema)
+
+
+@pytest.mark.parametrize("more", [{}, {"additionalProperties": False}])
+def test_patterns_of_names_cannot_hang_the_check(more: dict[str, Any]) -> None:
+    schema = {"patternProperties": {"^(a|aa)+$": {}}, **more}
+
+    with pytest.raises(OutputInvalid, match="cannot be held"):
+        extracted('{"' + "a" * 60 + '!": 1}', schema)
+
+
+def test_references_that_fan_out_cannot_hang_the_check() -> None:
+    names = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
+
+    with pytest.raises(OutputInvalid, match="cannot be held"):
+        extracted("{}", {"$defs": {**names, "a40": {}}, "$ref": "#/$defs/a0"})
+
+
+def test_names_are_held_to_their_patterns() -> None:
+    schema = {
+        "properties": {"who": {}},
+        "patternProperties": {"^n_": {"type": "integer"}},
+        "additionalProperties": {"type": "string"},
+    }
+
+    assert extracted('{"who": 1, "n_a": 2, "x": "y"}', schema)
+    for wrong in ('{"n_a": "2"}', '{"x": 2}'):
+        with pytest.raises(OutputInvalid, match="`type`"):
+            extracted(wrong, schema)
+
+
+def test_items_are_held_to_be_different_however_many() -> None:
+    schema = {"uniqueItems": True}
+    many = [{"n": n} for n in range(20_000)]
+
+    assert extracted(orjson.dumps(many).decode(), schema) == many
+    assert extracted('[1, true, "1", [1], {"a": 1}]', schema)
+    for twice in ("[1, 1.0]", '[{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}]'):
+        with pytest.raises(OutputInvalid, match="`uniqueItems`"):
+            extracted(twice, schema)
 
 
 def test_a_schema_cannot_make_the_worker_call_an_address() -> None:
