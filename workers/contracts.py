@@ -2,8 +2,10 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
 
 import orjson
 import regex
@@ -17,8 +19,16 @@ from workers.schemas import hold
 Output: TypeAlias = Any
 """What a result holds: text, a label, or the JSON value that was extracted."""
 
-_FENCE = re.compile(r"```[\w-]*\s*\n(.*?)\n?\s*```", re.DOTALL)
-_THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
+_FENCE = re.compile(r"```[\w-]*[^\S\n]*\n(.*?)```", re.DOTALL)
+# Where a chat template has opened the thought, as those of reasoning models do, the answer holds
+# its end alone, and behind that a line's.  No JSON text has the end of a line in a string.
+_THOUGHT = re.compile(
+    r"\A\s*<think>.*?</think>\s*|\A(?:(?!</?think>).)*</think>[^\S\n]*\n\s*", re.DOTALL
+)
+_POINT_MAX: Final = 1e16
+"""From here on orjson spells a float with an exponent, and Postgres without."""
+_WHOLE_MAX: Final = 2**64
+"""From here on orjson reads a whole number as a float."""
 
 
 class OutputInvalid(Refused):
@@ -58,8 +68,13 @@ def check(
 
 def _label(said: str, labels: Sequence[str]) -> str:
     """The label that *said* is, or the only one that it names."""
+    unquoted = _unquoted(said).strip()
+    # As it stands first: labels may differ in case or in a mark alone.
+    for exact in (said, unquoted):
+        if exact in labels:
+            return exact
     by_name = {_plain(label): label for label in labels}
-    bare = _plain(_unquoted(said))
+    bare = _plain(unquoted)
     if bare in by_name:
         return by_name[bare]
     # A label inside another ("spam" in "not spam") counts only where it stands alone.
@@ -89,7 +104,9 @@ def _unquoted(said: str) -> str:
 
 
 def _plain(label: str) -> str:
-    return " ".join(re.sub(r"[*_`\"'“”.:]+", " ", label).split()).casefold()
+    """*label* without case and marks; an accent may be a letter's part, or behind it."""
+    bare = re.sub(r"[*_`\"'“”.:]+", " ", unicodedata.normalize("NFC", label))
+    return " ".join(bare.split()).casefold()
 
 
 def _value(task: Task, said: str, schema: Mapping[str, Any]) -> Output:
@@ -118,16 +135,29 @@ def _value(task: Task, said: str, schema: Mapping[str, Any]) -> Output:
 
 def _parsed(task: Task, said: str) -> Output:
     """The JSON value in *said*: all of it, in a code fence, or behind some words."""
-    candidates = [said, *_FENCE.findall(said)]
-    start = re.search(r"[{\[]", said)
-    if start:
-        candidates.append(_first_value(said[start.start() :]))
-    for candidate in candidates:
+    for candidate in _candidates(said):
         try:
-            return _without_nul(orjson.loads(candidate))
+            value = _kept(orjson.loads(candidate))
         except orjson.JSONDecodeError:
             continue
+        except RecursionError:
+            raise OutputInvalid(task=task, reason="it is nested too deep") from None
+        if _loses_digits(candidate):
+            raise OutputInvalid(
+                task=task,
+                reason="it has a whole number beyond 64 bits, which would lose digits; let the "
+                "schema ask for a string",
+            )
+        return value
     raise OutputInvalid(task=task, reason="it is not JSON")
+
+
+def _candidates(said: str) -> Iterator[str]:
+    yield said
+    yield from (fenced.strip() for fenced in _FENCE.findall(said))
+    start = re.search(r"[{\[]", said)
+    if start:
+        yield _first_value(said[start.start() :])
 
 
 def _first_value(said: str) -> str:
@@ -138,12 +168,29 @@ def _first_value(said: str) -> str:
     return said[:end]
 
 
-def _without_nul(value: Output) -> Output:
-    """*value* without the character U+0000, which Postgres takes in no text."""
+def _kept(value: Output) -> Output:
+    """*value* as Postgres gives it back, or it would not be what was digested.
+
+    No text there has the character U+0000, no zero a sign, and no whole number an exponent.
+    """
     if isinstance(value, str):
         return value.replace("\0", "")
+    if isinstance(value, float):
+        if value == 0:
+            return 0.0
+        return int(value) if _POINT_MAX <= abs(value) < _WHOLE_MAX else value
     if isinstance(value, list):
-        return [_without_nul(one) for one in value]
+        return [_kept(one) for one in value]
     if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(one) for name, one in value.items()}
+        return {_kept(name): _kept(one) for name, one in value.items()}
     return value
+
+
+def _loses_digits(said: str) -> bool:
+    """Whether the JSON text *said* has a whole number that is read as a float."""
+    if not re.search(r"\d{19}", said):
+        return False
+    wholes: list[Decimal] = []
+    # As decimals: Python refuses whole numbers of very many digits.
+    json.loads(said, parse_int=lambda digits: wholes.append(Decimal(digits)))
+    return any(not -_WHOLE_MAX // 2 <= whole < _WHOLE_MAX for whole in wholes)

@@ -1,12 +1,14 @@
 """What counts as an answer to a task."""
 
 import asyncio
+import unicodedata
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import Connection, text
 
 from scheduler.domain.job import CLIENT_TASKS, Task
 from tests.workers.scripted import Heard, Say, provider
@@ -45,6 +47,18 @@ def test_thinking_in_front_is_left_out() -> None:
     assert check(Task.SUMMARIZE, "<think>Hm.\n</think>\n\nA text.") == "A text."
 
 
+def test_thinking_that_the_template_has_opened_is_left_out_too() -> None:
+    assert check(Task.SUMMARIZE, "Hm. Long.\n</think>\n\nA text.") == "A text."
+    assert extracted('Say {"total": 9}?\n</think>\n\n{"total": 3}') == {"total": 3}
+
+
+def test_a_text_about_thinking_stays_whole() -> None:
+    said = "Put it between <think> and </think>\nin every answer."
+
+    assert check(Task.SUMMARIZE, said) == said
+    assert extracted('{"total": 1, "who": "</think> x"}')["who"] == "</think> x"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -70,6 +84,10 @@ def test_json_is_found_where_models_put_it(text: str) -> None:
         ('{"total": "3"}', "total breaks the schema's `type`"),
         ('{"total": 3, "more": 1}', "`additionalProperties`"),
         ("[" * 100_000, "not JSON"),
+        ("[" * 900 + "]" * 900, "nested too deep"),
+        ("```json\n" + " \n" * 100_000 + "{", "not JSON"),
+        ('{"total": 123456789012345678901}', "would lose digits"),
+        ('{"total": -9223372036854775809}', "would lose digits"),
     ],
 )
 def test_json_that_breaks_the_schema_is_refused_by_the_rule(text: str, rule: str) -> None:
@@ -86,6 +104,25 @@ def test_a_refusal_never_shows_the_answer() -> None:
 
 def test_a_character_that_the_database_takes_in_no_text_is_left_out() -> None:
     assert extracted('{"total": 1, "who": "a\\u0000b"}') == {"total": 1, "who": "ab"}
+
+
+def test_a_whole_number_of_64_bits_keeps_its_digits() -> None:
+    assert extracted('{"total": 18446744073709551615}') == {"total": 2**64 - 1}
+    assert extracted('{"total": 6.02214076e23}') == {"total": 6.02214076e23}
+
+
+@pytest.mark.parametrize(
+    "figure",
+    ["-0.0", "-0", "1e16", "-1.5e16", "12345678901234567.89", "1e19", "1e20", "6e23", "1e-7"],
+)
+def test_a_figure_is_spelled_the_same_when_it_comes_back_from_the_database(
+    conn: Connection, figure: str
+) -> None:
+    said = orjson.dumps(extracted(f'{{"total": {figure}}}'))
+
+    kept = conn.execute(text("SELECT CAST(CAST(:said AS jsonb) AS text)"), {"said": said.decode()})
+
+    assert orjson.dumps(orjson.loads(kept.scalar_one())) == said
 
 
 @pytest.mark.parametrize(
@@ -176,6 +213,21 @@ def test_a_pattern_is_held() -> None:
 )
 def test_a_label_is_recognised_as_models_write_it(text: str, wanted: str) -> None:
     assert label(text) == wanted
+
+
+@pytest.mark.parametrize("labels", [["Spam", "spam"], ["A", "A."], ["1.5", "1 5", "15"]])
+def test_labels_that_differ_in_case_or_a_mark_are_told_apart(labels: list[str]) -> None:
+    for one in labels:
+        assert check(Task.CLASSIFY, one, labels=labels) == one
+        assert check(Task.CLASSIFY, f'{{"label": "{one}"}}', labels=labels) == one
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_label_is_the_same_however_its_accents_are_coded(form: Any) -> None:
+    labels = [unicodedata.normalize("NFD", "Café"), unicodedata.normalize("NFC", "Thé")]
+
+    for one in labels:
+        assert check(Task.CLASSIFY, unicodedata.normalize(form, one), labels=labels) == one
 
 
 @pytest.mark.parametrize("text", ["ham", "spammy", "spam or not spam", "spam, other / unknown"])
