@@ -85,7 +85,7 @@ def test_a_schema_and_the_catalogs_fields_go_into_one_object() -> None:
     )
 
     assert heard[0].body["output_config"] == {
-        "format": {"type": "json_schema", "schema": SCHEMA},
+        "format": {"type": "json_schema", "schema": {**SCHEMA, "additionalProperties": False}},
         "effort": "low",
     }
     assert "temperature" not in heard[0].body

@@ -100,6 +100,18 @@ def test_a_schema_is_sent_as_far_as_the_model_can_be_held_to_it(
     assert heard[0].body.get("response_format") == wanted
 
 
+@pytest.mark.parametrize("structured", [Structured.JSON, Structured.SCHEMA])
+@pytest.mark.parametrize("schema", [{"type": "array", "items": {"type": "string"}}, {"enum": [1]}])
+def test_what_is_no_object_is_asked_for_by_the_prompt_alone(
+    structured: Structured, schema: dict[str, Any]
+) -> None:
+    heard: list[Heard] = []
+
+    ask(Protocol.OPENAI, said(), a_call(schema=schema), heard=heard, structured=structured)
+
+    assert "response_format" not in heard[0].body
+
+
 @pytest.mark.parametrize(
     ("finish", "message", "wanted"),
     [
@@ -162,7 +174,7 @@ def test_thinking_that_only_the_total_counts_is_output() -> None:
 
 def test_a_schema_with_a_number_of_any_size_is_sent() -> None:
     heard: list[Heard] = []
-    schema = {"type": "integer", "maximum": 10**30}
+    schema = {"type": "object", "properties": {"n": {"maximum": 10**30}}}
 
     ask(Protocol.OPENAI, said(), a_call(schema=schema), heard=heard, structured=Structured.SCHEMA)
 

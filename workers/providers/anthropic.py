@@ -1,11 +1,13 @@
 """Anthropic's Messages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
+from workers.providers.closed import closed
 from workers.providers.failures import Complaint, failure, read_json
 from workers.providers.http import Reply, Wire, encoded, merged
 
@@ -57,8 +59,8 @@ class AnthropicAdapter:
         }
         if call.temperature is not None and self._access.temperature:
             body["temperature"] = call.temperature
-        if call.schema is not None and self._access.structured is Structured.SCHEMA:
-            body["output_config"] = {"format": {"type": "json_schema", "schema": dict(call.schema)}}
+        if self._access.structured is Structured.SCHEMA:
+            body |= _format(call.schema)
         return merged(body, self._access.body)
 
     def _read(self, body: dict[str, Any], *, reply: Reply, call: Call, request_id: str) -> Answer:
@@ -82,6 +84,14 @@ class AnthropicAdapter:
             request_id=request_id,
             seconds=reply.seconds,
         )
+
+
+def _format(schema: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The schema, as far as it is taken; where it is not, the prompt asks for it all the same."""
+    fit = None if schema is None else closed(schema)
+    if fit is None:
+        return {}
+    return {"output_config": {"format": {"type": "json_schema", "schema": fit}}}
 
 
 def _usage(said: Any, *, call: Call) -> Usage | None:

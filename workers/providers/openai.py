@@ -64,8 +64,10 @@ class OpenAiAdapter:
         }
         if call.temperature is not None and self._access.temperature:
             body["temperature"] = call.temperature
-        if call.schema is not None and self._access.structured is not Structured.NONE:
-            body["response_format"] = _format(call.schema, self._access.structured)
+        # A model that is held to JSON writes an object: OpenAI refuses other schemas, and under
+        # `json_object` no answer could keep them.
+        if call.schema is not None and call.schema.get("type") == "object":
+            body |= _format(call.schema, self._access.structured)
         return merged(body, self._access.body)
 
     def _read(self, body: dict[str, Any], *, reply: Reply, call: Call, request_id: str) -> Answer:
@@ -93,11 +95,14 @@ class OpenAiAdapter:
 
 
 def _format(schema: Any, structured: Structured) -> dict[str, Any]:
+    if structured is Structured.NONE:
+        return {}
     if structured is Structured.JSON:
-        return {"type": "json_object"}
+        return {"response_format": {"type": "json_object"}}
     # Not `strict`, which most schemas that people write are not fit for; the answer is
     # checked against the schema when it is there.
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": dict(schema)}}
+    named = {"name": "answer", "schema": dict(schema)}
+    return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 
 def _text(content: Any) -> str:
