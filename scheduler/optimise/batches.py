@@ -2,8 +2,8 @@
 
 A provider's batch below its least size cannot be sent.  Left open, such a row is ignored,
 which can only raise the bound; where the plan then lies between nothing and the least size,
-the search goes both ways: with the row's options closed, and with its least size as a floor.
-(Branch and bound.)
+the search goes both ways: with the row's options closed (or its use held to nothing, where an
+option may use nothing), and with its least size as a floor.  (Branch and bound.)
 """
 
 from collections.abc import Mapping
@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.domain.plan import Row, RowKind
+from scheduler.optimise import kernels
 from scheduler.optimise.columns import Columns
 from scheduler.optimise.kernels import Floats
+from scheduler.optimise.problem import REQUESTS, Tariff
 from scheduler.optimise.rows import sums
 from scheduler.optimise.search import Found, Limits, Search
 
@@ -77,6 +79,7 @@ class _Tree:
         self._columns = columns
         self._firm = firm
         self._batches = batches
+        self._porous = {name for name, row in batches.items() if _may_be_nothing(columns, row)}
         self._limits = limits
         self._seed = seed
         self._nodes = [root]
@@ -114,8 +117,13 @@ class _Tree:
         floors = tuple(
             replace(self._batches[name], kind=RowKind.LEAST) for name in sorted(node.met)
         )
+        # A choice that uses nothing of a measure may stay where the row is shut.
+        lids = tuple(
+            replace(self._batches[name], kind=RowKind.MOST, limit=0)
+            for name in sorted(node.shut & self._porous)
+        )
         closed = self._closed(node)
-        rows = (*self._firm, *floors)
+        rows = (*self._firm, *floors, *lids)
         search = Search(self._columns, rows, closed=closed, limits=self._limits, seed=self._seed)
         found = search.run(starting(rows, node.prices))
         if self._relaxed is None:
@@ -148,16 +156,25 @@ class _Tree:
         return worst
 
     def _closed(self, node: Node) -> Closed | None:
-        if not node.shut:
+        shut = node.shut - self._porous
+        if not shut:
             return None
         closed = np.zeros((self._columns.group_count, self._columns.m), np.bool_)
-        for name in node.shut:
+        for name in shut:
             row = self._batches[name]
             groups = range(self._columns.group_count) if row.groups is None else row.groups
             options = range(self._columns.m) if row.options is None else row.options
             inside = [g for g in groups if 0 <= g < self._columns.group_count]
             closed[np.ix_(inside, list(options))] = True
         return closed
+
+
+def _may_be_nothing(columns: Columns, row: Row) -> bool:
+    """Whether a choice may count for *row* and use nothing of it."""
+    given = columns.problem.measures.get(row.measure)
+    if given is None:
+        return row.measure != REQUESTS
+    return isinstance(given, Tariff) or not given.size or int(kernels.extremes(given)[0]) == 0
 
 
 def starting(rows: tuple[Row, ...], prices: Mapping[str, float]) -> Floats | None:

@@ -117,6 +117,18 @@ def test_a_row_binds_exactly_at_its_limit(limit: Row, choice: list[int]) -> None
     assert result.status is Status.OPTIMAL
 
 
+def test_where_a_batch_is_not_sent_what_uses_nothing_of_it_may_stay() -> None:
+    batch = Row(name="batch", measure="tokens", limit=100, kind=RowKind.ALL_OR_NOTHING)
+    problem = Problem(
+        values=np.array([[0.8], [0.9]], np.float32),
+        measures={"tokens": np.array([[0], [10]])},
+        rows=(batch,),
+    )
+
+    assert_best(problem)
+    assert solved(problem).choice.tolist() == [0, -1]
+
+
 def test_a_mean_floor_defers_what_would_pull_the_mean_down() -> None:
     budget = Row(name="budget", measure="cost_nusd", limit=4 * USD)
     floor = Row(name="floor", measure="quality_ppm", limit=890_000, kind=RowKind.MEAN_LEAST)
