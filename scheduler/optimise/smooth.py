@@ -67,10 +67,13 @@ class Sample:
         """*subset*, with the rows sorted so that a job finds its own at once.
 
         *worth* is what all jobs are worth at no price; it may be nothing, as where waiting
-        costs least, and what the choices of all jobs differ by counts then.
+        costs least, and what the choices of all jobs differ by counts then.  Where they do not
+        differ either, as where each job has one option, any size will do that is not tiny:
+        divided by that, rounding would look like curvature.
         """
         begins, entries, part = rows.by_place()
         distances = apart(subset, own)
+        worth = max(worth, float(copies @ distances)) or 1.0
         typical = float(np.median(distances)) or float(distances.mean())
         return cls(
             subset=subset,
@@ -78,8 +81,8 @@ class Sample:
             rows=rows,
             own=own,
             scales=scales,
-            worth=max(worth, float(copies @ distances), 1e-300),
-            spread=max(typical, 1e-300),
+            worth=worth,
+            spread=typical or worth,
             begins=begins,
             entries=entries,
             weights=rows.weight[part] / scales[rows.row[part]],

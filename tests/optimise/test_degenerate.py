@@ -89,6 +89,23 @@ def test_enormous_and_tiny_costs_together() -> None:
     assert solved(budgeted(values, costs, 1000 * USD + 4)).choice.tolist().count(0) == 4
 
 
+def test_without_any_choice_and_too_little_money_there_is_no_plan() -> None:
+    # Nothing to choose between: what prices are measured by is then no size at all.
+    forced = Problem(
+        values=np.full((6, 1), 0.5, np.float32),
+        measures={"cost_nusd": np.array([[0], [10**11], [0], [0], [0], [0]])},
+        rows=(
+            Row(name="quality", measure="quality_ppm", limit=500_000, kind=RowKind.MOST),
+            Row(name="money", measure="cost_nusd", limit=0),
+            Row(name="calls", measure="requests", limit=1),
+        ),
+        weights=np.array([0, 0, 0.46, 1.08, 1.28, 1.79], np.float32),
+        deferral_values=np.full(6, -np.inf, np.float32),
+    )
+
+    assert solve(forced, seed=0, time_limit_s=20.0).status is Status.INFEASIBLE
+
+
 @pytest.mark.parametrize("jobs", [1, 5, 4000])
 def test_a_spread_of_twelve_orders_of_magnitude_still_has_a_small_gap(jobs: int) -> None:
     rng = np.random.default_rng(jobs)
