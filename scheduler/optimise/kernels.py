@@ -94,10 +94,10 @@ def levy(counts: Amounts, rates: Floats, base: Floats, divisor: float, amounts: 
 
 @compiled
 def in_ppm(values: Singles, amounts: Wholes) -> None:
-    """Fill *amounts* with *values* in whole parts per million, rounded down."""
+    """Fill *amounts* with *values* in whole parts per million, to the nearest."""
     for i in range(values.shape[0]):
         for o in range(values.shape[1]):
-            amounts[i, o] = np.int64(np.floor(np.float64(values[i, o]) * 1e6))
+            amounts[i, o] = np.int64(np.rint(np.float64(values[i, o]) * 1e6))
 
 
 @compiled

@@ -29,7 +29,9 @@ REQUESTS = "requests"
 """A measure that need not be given: 1 for every choice."""
 
 QUALITY = "quality_ppm"
-"""A measure that need not be given: the value, in whole parts per million, rounded down."""
+"""A measure that need not be given: the value, in whole parts per million.
+
+To the nearest, and not down: 0.9 is 0.89999998 as float32, and would not keep a floor of 0.9."""
 
 
 class BadProblem(Refused):
@@ -168,7 +170,7 @@ class Problem:
         if measure == REQUESTS:
             return 1
         if measure == QUALITY:
-            return int(np.floor(self.value(job=job, option=option) * PPM))
+            return int(np.rint(self.value(job=job, option=option) * PPM))
         raise BadProblem(f"measure {measure}", "a row names it, and it is not given")
 
     def allows(self, *, job: int, option: int) -> bool:

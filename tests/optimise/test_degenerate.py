@@ -106,6 +106,25 @@ def test_without_any_choice_and_too_little_money_there_is_no_plan() -> None:
     assert solve(forced, seed=0, time_limit_s=20.0).status is Status.INFEASIBLE
 
 
+def test_a_floor_of_what_all_options_are_worth_is_kept() -> None:
+    # 0.9 and 0.57 as float32 are a little less than that.
+    for value in (0.9, 0.57):
+        problem = Problem(
+            values=np.full((5, 1), value, np.float32),
+            rows=(
+                Row(
+                    name="floor",
+                    measure="quality_ppm",
+                    limit=round(value * 1_000_000),
+                    kind=RowKind.MEAN_LEAST,
+                ),
+            ),
+            deferral_values=np.full(5, -np.inf, np.float32),
+        )
+
+        assert solved(problem).choice.tolist() == [0] * 5
+
+
 @pytest.mark.parametrize("jobs", [1, 5, 4000])
 def test_a_spread_of_twelve_orders_of_magnitude_still_has_a_small_gap(jobs: int) -> None:
     rng = np.random.default_rng(jobs)
