@@ -13,7 +13,7 @@ import numpy as np
 from scheduler.optimise import moves
 from scheduler.optimise.dual import Dual, Point
 from scheduler.optimise.kernels import Floats, Indices, Wholes
-from scheduler.optimise.unclear import Unclear, cheap_moves, runs, shifts_of, unclear_jobs
+from scheduler.optimise.unclear import Unclear, cheap_moves, may_bind, runs, shifts_of, unclear_jobs
 
 NODES_MOST = 150_000
 MOVES_MOST = 250
@@ -70,7 +70,9 @@ def search(core: Core, *, gap: float) -> tuple[Indices | None, bool]:
     Returns its jobs' options (m where deferred), or None where there is no such plan, and
     whether every combination was tried.
     """
-    shifts, slack = core.shifts, core.slack
+    binding = may_bind(core.shifts, core.slack, core.prices)
+    shifts, slack = core.shifts[:, binding], core.slack[binding]
+    prices = core.prices[binding]
     if max(np.abs(shifts).sum(axis=0).max(initial=0.0), np.abs(slack).max(initial=0.0)) > EXACT:
         return None, False
     spans = runs(core.job)
@@ -87,7 +89,7 @@ def search(core: Core, *, gap: float) -> tuple[Indices | None, bool]:
         high[j] = high[j + 1] + np.maximum(0.0, own.max(axis=0))
     pick = np.full(len(spans), -2, np.int64)
     least, through = moves.search_core(
-        begins, losses, shifts, slack, core.prices, low, high, gap, NODES_MOST, pick
+        begins, losses, shifts, slack, prices, low, high, gap, NODES_MOST, pick
     )
     if least >= gap:
         return None, bool(through)

@@ -6,7 +6,7 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from scheduler.optimise.kernels import Floats, Indices, Wholes
-from scheduler.optimise.unclear import Unclear, runs, shifts_of
+from scheduler.optimise.unclear import Unclear, may_bind, runs, shifts_of
 
 VARIABLES_MOST = 20_000
 WHOLE_MOST = 2.0**53
@@ -50,6 +50,8 @@ def settle_exactly(
     if len(job) > VARIABLES_MOST:
         return None
     shifts = shifts_of(unclear, job, option)
+    binding = may_bind(shifts, slack, prices)
+    shifts, slack, prices = shifts[:, binding], slack[binding], prices[binding]
     if np.abs(shifts).sum(axis=0).max(initial=0) + np.abs(slack).max(initial=0) > WHOLE_MOST:
         return None
     model = cp_model.CpModel()

@@ -1,7 +1,7 @@
 """The loops of the search for whole numbers, compiled: one job moves to another option.
 
 A state is each job's option and each part's exact use (int64).  A row's excess follows from
-its parts; as float64 it is exact up to 2**53 and taken too high beyond, never too low.
+its parts; whether it is above zero is exact, whatever their size.
 Option m, one past the last, stands for deferral.
 """
 
@@ -10,8 +10,7 @@ import numpy as np
 from scheduler.optimise.compiling import compiled
 from scheduler.optimise.kernels import Floats, Indices, Wholes
 
-EXACT = 2.0**53
-EPS = 2.0**-52
+IN_64_BITS = 2.0**62
 PATIENCE = 15_000
 """After so many moves in a row that break some row, the rest are dearer and would, too."""
 
@@ -20,14 +19,17 @@ PATIENCE = 15_000
 def excess_of(
     row: int, part_begins: Wholes, part_weights: Wholes, bounds: Wholes, use: Wholes
 ) -> float:
-    """By how much *row* is broken; never reported smaller than it is."""
+    """By how much *row* is broken; its sign is exact, and so is zero.
+
+    A share's two terms are a million times its use, and soon beyond what float64 or int64 hold.
+    But integers wrap: of terms too large for 64 bits, the sum is right if it fits itself.
+    """
     total = -np.float64(bounds[row])
-    size = abs(total)
+    wrapped = -np.int64(bounds[row])
     for p in range(part_begins[row], part_begins[row + 1]):
-        term = np.float64(part_weights[p]) * np.float64(use[p])
-        total += term
-        size += abs(term)
-    return total if size < EXACT else total + 4.0 * EPS * size
+        total += np.float64(part_weights[p]) * np.float64(use[p])
+        wrapped += part_weights[p] * use[p]
+    return np.float64(wrapped) if abs(total) < IN_64_BITS else total
 
 
 @compiled

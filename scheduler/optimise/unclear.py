@@ -4,6 +4,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scheduler.optimise import moves
 from scheduler.optimise.columns import Subset
@@ -198,6 +199,16 @@ def shifts_of(unclear: Unclear, job: Wholes, option: Wholes) -> Floats:
         shifts,
     )
     return shifts
+
+
+def may_bind(shifts: Floats, slack: Floats, prices: Floats) -> NDArray[np.bool_]:
+    """(rows,) which rows some of the moves could break, or cost something; the rest are no limits.
+
+    A limit that means "as much as you like" may be more than can be added up exactly.
+    """
+    # A little below the slack, since sums of so large numbers are rounded.
+    reach = np.maximum(shifts, 0.0).sum(axis=0)
+    return np.asarray((reach > slack * (1 - 1e-9)) | (prices > 0.0))
 
 
 def runs(job: Wholes) -> list[tuple[int, int]]:

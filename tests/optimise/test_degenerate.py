@@ -1,5 +1,6 @@
 """Problems at the edges: nothing to choose, nothing to spend, everything alike, or no number."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,32 @@ def test_a_floor_of_what_all_options_are_worth_is_kept() -> None:
         )
 
         assert solved(problem).choice.tolist() == [0] * 5
+
+
+def test_a_limit_beyond_all_reach_does_not_keep_the_plan_from_being_proven() -> None:
+    rng = np.random.default_rng(3)
+    costs = rng.integers(100, 1000, (8, 3))
+    tight = budgeted(rng.random((8, 3)), costs, 2_000)
+    organisation = Row(name="organisation", measure="cost_nusd", limit=10_000_000 * USD)
+
+    result = solved(replace(tight, rows=(*tight.rows, organisation)))
+
+    assert solved(tight).status is Status.OPTIMAL
+    assert result.status is Status.OPTIMAL
+    assert result.value == solved(tight).value
+
+
+def test_a_share_of_large_sums_is_kept_to_the_last_unit() -> None:
+    # A million times 20 USD in nUSD is more than a float64 holds exactly.
+    costs = np.full((4, 2), 10 * USD)
+    row = Row(
+        name="half", measure="cost_nusd", limit=500_000, kind=RowKind.SHARE_LEAST, options=(0,)
+    )
+    problem = Problem(
+        values=np.array([[0.1, 0.9]] * 4, np.float32), measures={"cost_nusd": costs}, rows=(row,)
+    )
+
+    assert sorted(solved(problem).choice.tolist()) == [0, 0, 1, 1]
 
 
 @pytest.mark.parametrize("jobs", [1, 5, 4000])
