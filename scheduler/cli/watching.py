@@ -6,18 +6,20 @@ from contextlib import contextmanager
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from scheduler.cli.context import Service
 from scheduler.cli.messages import Taken
 from scheduler.cli.plan import print_outcome
 from scheduler.cli.printing import table
 from scheduler.cli.running import Ended, Watcher
+from scheduler.cli.terminal import harmless
 from scheduler.domain.money import usd_text
 from scheduler.planning.outcome import PlanOutcome
 from scheduler.store.budgets import BudgetLine, list_budgets
 from scheduler.store.project_standing import OfferWork, Standing, offers_used
 from scheduler.store.scopes import Scope
-from scheduler.store.status import resting
+from scheduler.store.status import BreakerLine, resting
 
 TOLD = 20
 """Documents that are named one by one; of more there is a number."""
@@ -60,11 +62,7 @@ class _Screen:
             for line in resting(conn):
                 if line.offer not in self._told:
                     self._told.add(line.offer)
-                    self._say.print(
-                        f"[red]{line.offer} fails[/] ({line.failures} times in a row:"
-                        f" {line.last_error}); it is left alone, and its jobs move to their next"
-                        " best offer"
-                    )
+                    self._say.print(_failing(line))
 
 
 @contextmanager
@@ -75,17 +73,28 @@ def watching(say: Console, service: Service) -> Iterator[Watcher]:
         yield Watcher(planned=screen.planned, looked=screen.looked)
 
 
+def _failing(line: BreakerLine) -> Text:
+    # Text, and not markup: a provider's error may speak of `[/INST]`.
+    said = (
+        f" ({line.failures} times in a row: {line.last_error}); it is left alone, and its jobs"
+        " move to their next best offer"
+    )
+    return Text.assemble((f"{line.offer} fails", "red"), harmless(said))
+
+
 def print_taken(say: Console, taken: Taken) -> None:
     """Print which documents have no job, and why: as errors, unless nobody asked for them."""
     for problem in taken.problems[:TOLD]:
-        click.echo(problem, err=True)
+        click.echo(harmless(problem), err=True)
     if len(taken.problems) > TOLD:
         click.echo(f"and {len(taken.problems) - TOLD} more that cannot be taken", err=True)
     if taken.left_out:
         first = ", ".join(str(file) for file in taken.left_out[:3])
         more = ", ..." if len(taken.left_out) > 3 else ""
         say.print(
-            f"left out, by their names no texts: {len(taken.left_out)} files ({first}{more})",
+            harmless(
+                f"left out, by their names no texts: {len(taken.left_out)} files ({first}{more})"
+            ),
             markup=False,
         )
 

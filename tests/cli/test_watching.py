@@ -1,0 +1,33 @@
+"""What `apportion run` shows while it works."""
+
+import io
+
+from rich.console import Console
+from sqlalchemy import Engine, text
+
+from scheduler.cli.context import Service
+from scheduler.cli.watching import watching
+from scheduler.store.offers import sync_catalog
+from scheduler.store.project_standing import standing
+from scheduler.store.scopes import ensure_scope
+from tests.planning.queued import CHEAP
+
+
+def test_a_failing_offers_error_is_shown_as_it_was_said(engine: Engine, database_url: str) -> None:
+    with engine.begin() as conn:
+        sync_catalog(conn, [CHEAP])
+        conn.execute(
+            text(
+                "INSERT INTO breaker (offer_id, failures, resting_until, last_error)"
+                " SELECT id, 5, now() + interval '1 hour', :said FROM offer"
+            ),
+            {"said": "500: no [/INST] \x1b[2J[type=missing]"},
+        )
+        now = standing(conn, project_id=ensure_scope(conn, "acme/legal/contracts").id)
+    service = Service(engine=engine, database_url=database_url, broker_url="", embedded=False)
+    shown = io.StringIO()
+
+    with watching(Console(file=shown, width=200), service) as watcher:
+        watcher.looked(now)
+
+    assert "500: no [/INST] ?[2J[type=missing]" in shown.getvalue()
