@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy import Connection
 
 from scheduler.cli.compile import compile_beside
@@ -167,16 +168,16 @@ def _end(
     sandbox: SandboxProcess,
     stop: threading.Event,
 ) -> None:
-    count = write_results(service, project.path, out)
+    count = write_results(service, project.path, out, {})
     print_end(say, service, project, ended)
     if stop.is_set():
         say.print("\nStopped. `make demo` goes on from here, and pays for nothing twice.")
         return
     _check(say, service, sandbox)
-    say.print(f"\n[bold]{count} results[/] are in {out}; one of them:")
+    say.print(f"\n[bold]{count} results[/] are in {escape(str(out))}; one of them:")
     with out.open(encoding="utf-8") as lines:
         best = max(map(json.loads, lines), key=_shows_well)
-    say.print(f"[dim]{best['job_id']}, {best['offer']}:[/]")
+    say.print(f"[dim]{escape(best['job_id'])}, {best['offer']}:[/]")
     say.print(best["output"], markup=False)
     say.print(
         "\nWith your own keys: [bold]OPENAI_API_KEY=... apportion run "

@@ -1,6 +1,6 @@
 """Documents of a run become jobs: one message each, as any client would send it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,9 @@ from typing import Any
 from scheduler.cli.context import Service
 from scheduler.domain.errors import Refused
 from scheduler.domain.job import Task
+from scheduler.intake.files import files_below
 from scheduler.intake.ingest import ScopeBook, store_chunk
-from scheduler.intake.submission import Entry, chunks, submission_reader, text_entry
+from scheduler.intake.submission import chunks, file_entry, short_id, submission_reader
 from scheduler.settings import Settings
 from scheduler.store.scopes import Scope
 
@@ -34,11 +35,13 @@ class Taken:
         count: those that have a job, now or from before.
         problems: the others, and why they have none.
         left_out: files of directories that are no texts, by their names.
+        names: the documents' paths, by the ids of their jobs.
     """
 
     count: int
     problems: Sequence[str]
     left_out: Sequence[Path]
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,11 +82,22 @@ def add_documents(
     Raises:
         BadDocuments: none can be taken; nothing is queued.
     """
-    reader, book = submission_reader(settings.policies.intake), ScopeBook()
-    problems, count = [], 0
-    files, left_out = texts_and_others(documents)
+    policy = settings.policies.intake
+    reader, book = submission_reader(policy), ScopeBook()
+    files, left_out, closed = texts_and_others(documents)
+    problems, count = closed, 0
+    names = {_job_id(file, project): file for file in files}
+    found = (
+        file_entry(
+            file,
+            job_id=job_id,
+            fields={"scope": project.path} | ask.fields(),
+            bytes_max=policy.file_bytes_max,
+        )
+        for job_id, file in names.items()
+    )
     with service.engine.begin() as conn:
-        for chunk in chunks(_entry(file, project, ask) for file in files):
+        for chunk in chunks(found):
             sent = [one for one in chunk if one.message is not None]
             messages = [one.message for one in sent if one.message is not None]
             stored = store_chunk(conn, reader.read(messages), scopes=book, source="run")
@@ -93,32 +107,34 @@ def add_documents(
         if not count:
             nothing = f"there is no text file in {', '.join(map(str, documents))}"
             raise BadDocuments(problems or [nothing])
-    return Taken(count=count, problems=problems, left_out=left_out)
+    shown = {job_id: _shown(file) for job_id, file in names.items()}
+    return Taken(count=count, problems=problems, left_out=left_out, names=shown)
 
 
-def texts_and_others(documents: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """The files among *documents* with the texts in their directories, and those of no text."""
+def texts_and_others(
+    documents: Sequence[Path],
+) -> tuple[list[Path], list[Path], list[str]]:
+    """The files among *documents* with the texts in their directories; those of no text; and
+    why directories cannot be read."""
     texts: list[Path] = []
     others: list[Path] = []
+    closed: list[str] = []
     for place in documents:
         if not place.is_dir():
             texts.append(place)
             continue
-        for file in sorted(place.rglob("*")):
-            is_hidden = any(part.startswith(".") for part in file.relative_to(place).parts)
-            # A link to nothing is told of when it is read; a pipe would be waited for.
-            if is_hidden or (file.exists() and not file.is_file()):
-                continue
+        files, bad = files_below(place)
+        closed += [f"{one.path}: {one.reason}" for one in bad]
+        for file in files:
             (texts if file.suffix.lower() in SUFFIXES else others).append(file)
-    return texts, others
+    return texts, others, closed
 
 
-def _entry(file: Path, project: Scope, ask: Ask) -> Entry:
+def _job_id(file: Path, project: Scope) -> str:
     # Ids are unique for an organisation, and another run may have the same document.
-    job_id = f"{project.path.rpartition('/')[2]}:{file}"
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        return Entry(where=str(file), refused=f"cannot be read: {error.strerror}")
-    fields = {"scope": project.path} | ask.fields()
-    return text_entry(content, where=str(file), job_id=job_id, fields=fields)
+    return short_id(f"{project.path.rpartition('/')[2]}:{file}")
+
+
+def _shown(file: Path) -> str:
+    """The path as text; what of it is none, as `\\udcff`."""
+    return str(file).encode(errors="backslashreplace").decode()

@@ -1,5 +1,6 @@
 """A run's results as JSON lines."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from scheduler.cli.context import Service
@@ -31,17 +32,19 @@ def check_out(out: Path) -> None:
         raise OutNotWritable(out, reason=error.strerror or str(error)) from None
 
 
-def write_results(service: Service, scope: str, out: Path) -> int:
+def write_results(service: Service, scope: str, out: Path, names: Mapping[str, str]) -> int:
     """Write the results of *scope* to *out*, whole or not at all; how many.
 
-    `job_id` is the document's own: what was put before it to keep runs apart is left out.
+    `job_id` is the document's own: its path, which *names* has by the job's id; of a document
+    that was of an earlier run, the id without what was put before it to keep runs apart.
     """
+    prefix = f"{scope.rpartition('/')[2]}:"
     part = _part(out)
     count = 0
     with snapshot(service.engine) as conn, part.open("w", encoding="utf-8") as file:
         for line in results(conn, Wanted(scope=scope)):
             row = shown(line)
-            row["job_id"] = row["job_id"].partition(":")[2]
+            row["job_id"] = names.get(row["job_id"]) or row["job_id"].removeprefix(prefix)
             file.write(json_line(row) + "\n")
             count += 1
     part.replace(out)

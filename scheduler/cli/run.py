@@ -18,6 +18,7 @@ from scheduler.cli.printing import open_console
 from scheduler.cli.result_lines import check_out, write_results
 from scheduler.cli.running import work_off
 from scheduler.cli.supervise import stop_on_signals
+from scheduler.cli.terminal import harmless
 from scheduler.cli.watching import print_end, print_taken, watching
 from scheduler.domain.errors import Refused
 from scheduler.domain.job import CLIENT_TASKS, Task
@@ -149,9 +150,10 @@ def command(
                 watcher=watcher,
                 stop=stop,
             )
-        count = write_results(service, project.path, out)
+        count = write_results(service, project.path, out, taken.names)
         print_end(say, service, project, ended)
-    say.print(f"\n{count} {'result is' if count == 1 else 'results are'} in {out}.")
+    are = "result is" if count == 1 else "results are"
+    say.print(harmless(f"\n{count} {are} in {out}.", keep="\n"), markup=False)
     now = ended.standing
     if now.done < now.jobs or taken.problems:
         raise NotAllDone(

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from scheduler.cli.context import open_service
 from scheduler.cli.intaking import reader_of
 from scheduler.cli.job_options import job_fields, job_options, with_option
+from scheduler.cli.terminal import harmless
 from scheduler.intake.chunk import Refusal
 from scheduler.intake.ingest import ScopeBook
 from scheduler.intake.submission import (
@@ -74,7 +75,13 @@ def command(
         content = sys.stdin.buffer.read()
         found = iter([text_entry(content, where="stdin", job_id=job_id, fields=fields)])
     else:
-        found = entries(paths, fields=fields, stdin=sys.stdin.buffer, id_prefix=id_prefix)
+        found = entries(
+            paths,
+            fields=fields,
+            stdin=sys.stdin.buffer,
+            bytes_max=settings.policies.intake.file_bytes_max,
+            id_prefix=id_prefix,
+        )
     counts = _to_kafka(settings, found) if to_kafka else _to_database(settings, found)
     _print(counts, as_json=as_json, to_kafka=to_kafka)
     if counts["refused"]:
@@ -120,7 +127,7 @@ def _put_all(found: Iterable[Entry], put: Put) -> Counter[str]:
             problems += [(sent[one.at].where, one.reason) for one in refused]
             counts["refused"] += len(problems)
             for where, reason in problems:
-                click.echo(f"{where}: {with_option(reason)}", err=True)
+                click.echo(harmless(f"{where}: {with_option(reason)}"), err=True)
             if progress and bar is not None:
                 progress.advance(bar, len(chunk))
     return counts

@@ -73,6 +73,48 @@ class Roots:
         return content if len(content) <= self.bytes_max else None
 
 
+def files_below(root: Path) -> tuple[list[Path], list[BadPath]]:
+    """The files in *root* and its directories, in order; and directories that cannot be read.
+
+    What begins with a dot is some program's, and no document.  Pipes and the like are left out,
+    since they would be waited for; a link to nothing is told of when it is read.
+    """
+    files: list[Path] = []
+    closed: list[BadPath] = []
+
+    def note(error: OSError) -> None:
+        reason = f"cannot be read: {error.strerror}"
+        closed.append(BadPath(path=str(error.filename), reason=reason))
+
+    for place, inner, names in os.walk(root, onerror=note):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        files += [Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(file for file in files if _may_be_document(file)), closed
+
+
+def _may_be_document(file: Path) -> bool:
+    try:
+        return stat.S_ISREG(file.stat().st_mode)
+    except OSError:
+        return True
+
+
+def content_of(file: Path, *, bytes_max: int) -> bytes:
+    """What is in *file*, which a person named, and of which no more is read than is allowed.
+
+    Raises:
+        BadPath: it cannot be read, or is too long.
+    """
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(bytes_max + 1)
+    except OSError as error:
+        raise BadPath(path=str(file), reason=f"cannot be read: {error.strerror}") from None
+    if len(content) > bytes_max:
+        raise BadPath(path=str(file), reason=f"is longer than {bytes_max} bytes; split it")
+    return content
+
+
 def text_of(content: bytes, *, path: str) -> str:
     """*content* as text.
 

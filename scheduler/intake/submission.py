@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import Unavailable
 from scheduler.domain.policy import IntakePolicy
 from scheduler.intake.chunk import Reader, Refusal
-from scheduler.intake.files import BadPath, Roots, text_of
+from scheduler.intake.files import BadPath, Roots, content_of, files_below, text_of
 from scheduler.intake.ingest import ScopeBook, Stored, store_chunk
 from scheduler.intake.wire import JOB_ID_BYTES_MAX
 
@@ -24,6 +25,7 @@ LINES = (".jsonl", ".ndjson")
 CHUNK_MESSAGES = 1_000
 CHUNK_BYTES = 16_777_216
 SOURCE = "submit"
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class KafkaAway(Unavailable):
@@ -103,20 +105,40 @@ def send_messages(
 
 
 def entries(
-    paths: Iterable[Path], *, fields: Mapping[str, Any], stdin: IO[bytes], id_prefix: str = ""
+    paths: Iterable[Path],
+    *,
+    fields: Mapping[str, Any],
+    stdin: IO[bytes],
+    bytes_max: int,
+    id_prefix: str = "",
 ) -> Iterator[Entry]:
     """The jobs in *paths*: lines of JSON (`-` is *stdin*), texts, and directories of texts.
 
     *fields* are those of the message that are the same for all; a line's own come first.  A
-    text's job id is its path's end, so that submitting it again is the same job.
+    text, of at most *bytes_max* bytes, has its path's end for a job id, so that submitting it
+    again is the same job.
     """
     for path in paths:
         if str(path) == "-":
             yield from _lines("stdin", stdin, fields, id_prefix)
-        elif path.is_dir():
-            yield from _directory(path, fields, id_prefix)
-        else:
-            yield from _file(path, path.name, fields, id_prefix)
+            continue
+        for file, name in _named(path):
+            if isinstance(file, BadPath):
+                yield Entry(where=file.path, refused=file.reason)
+            elif file.suffix.lower() in LINES:
+                yield from _file_of_lines(file, fields, id_prefix)
+            else:
+                job_id = short_id(id_prefix + name)
+                yield file_entry(file, job_id=job_id, fields=fields, bytes_max=bytes_max)
+
+
+def file_entry(file: Path, *, job_id: str, fields: Mapping[str, Any], bytes_max: int) -> Entry:
+    """The job on the text in *file*, if that has at most *bytes_max* bytes."""
+    try:
+        content = content_of(file, bytes_max=bytes_max)
+    except BadPath as error:
+        return Entry(where=error.path, refused=error.reason)
+    return text_entry(content, where=str(file), job_id=job_id, fields=fields)
 
 
 def text_entry(text: bytes, *, where: str, job_id: str, fields: Mapping[str, Any]) -> Entry:
@@ -125,17 +147,23 @@ def text_entry(text: bytes, *, where: str, job_id: str, fields: Mapping[str, Any
         said = text_of(text, path=where)
     except BadPath as error:
         return Entry(where=where, refused=error.reason)
-    message = {"job_id": short_id(job_id), "text": said, **fields}
-    return Entry(where=where, message=json.dumps(message, ensure_ascii=False).encode())
+    message = {"job_id": job_id, "text": said, **fields}
+    spelt = json.dumps(message, ensure_ascii=False)
+    # What a command line held that is no text is refused where every message is.
+    return Entry(where=where, message=spelt.encode(errors="surrogatepass"))
 
 
-def short_id(job_id: str) -> str:
-    """*job_id*, if it is not too long; else its end, behind a digest of all of it."""
-    encoded = job_id.encode(errors="replace")
-    if len(encoded) <= JOB_ID_BYTES_MAX:
-        return encoded.decode()
+def short_id(name: str) -> str:
+    """*name* as a job id: itself, if that can be one; else its end, behind a digest of all of it.
+
+    Names of files may be too long, have line breaks in them, or bytes that are no text.
+    """
+    plain = CONTROL.sub("?", name.encode(errors="replace").decode())
+    encoded = plain.encode()
+    if plain == name and len(encoded) <= JOB_ID_BYTES_MAX:
+        return name
     end = encoded[-(JOB_ID_BYTES_MAX - 17) :].decode(errors="ignore")
-    return f"{hashlib.sha256(encoded).hexdigest()[:16]}-{end}"
+    return f"{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:16]}-{end}"
 
 
 def chunks(found: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -152,25 +180,25 @@ def chunks(found: Iterable[Entry]) -> Iterator[list[Entry]]:
         yield chunk
 
 
-def _directory(root: Path, fields: Mapping[str, Any], id_prefix: str) -> Iterator[Entry]:
-    name = root.resolve().name
-    for path in sorted(root.rglob("*")):
-        inside = path.relative_to(root)
-        # What begins with a dot is some program's, and no document.
-        if path.is_file() and not any(part.startswith(".") for part in inside.parts):
-            yield from _file(path, f"{name}/{inside.as_posix()}", fields, id_prefix)
+def _named(path: Path) -> Iterator[tuple[Path | BadPath, str]]:
+    """The files at *path*, with names for them; and what of it cannot be read."""
+    if not path.is_dir():
+        yield path, path.name
+        return
+    files, closed = files_below(path)
+    for bad in closed:
+        yield bad, bad.path
+    root = path.resolve().name
+    for file in files:
+        yield file, f"{root}/{file.relative_to(path).as_posix()}"
 
 
-def _file(path: Path, name: str, fields: Mapping[str, Any], id_prefix: str) -> Iterator[Entry]:
+def _file_of_lines(file: Path, fields: Mapping[str, Any], id_prefix: str) -> Iterator[Entry]:
     try:
-        if path.suffix.lower() in LINES:
-            with path.open("rb") as lines:
-                yield from _lines(str(path), lines, fields, id_prefix)
-        else:
-            content = path.read_bytes()
-            yield text_entry(content, where=str(path), job_id=id_prefix + name, fields=fields)
+        with file.open("rb") as lines:
+            yield from _lines(str(file), lines, fields, id_prefix)
     except OSError as error:
-        yield Entry(where=str(path), refused=f"cannot be read: {error.strerror}")
+        yield Entry(where=str(file), refused=f"cannot be read: {error.strerror}")
 
 
 def _lines(

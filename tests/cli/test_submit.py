@@ -110,3 +110,19 @@ def test_an_id_too_long_keeps_its_end_and_stays_unique() -> None:
 
     assert all(len(one.encode()) <= 200 and one.endswith("/name.txt") for one in ids)
     assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\udcff"])
+def test_an_id_is_text_without_line_breaks_whatever_the_file_is_called(name: str) -> None:
+    made = short_id(name)
+
+    assert made.isprintable()
+    assert made.encode()
+    assert made not in [short_id(other) for other in ("a?b", "?", "\udcaa")]
+
+
+def test_an_id_that_a_person_gave_is_not_made_into_another(submit: Any) -> None:
+    told = submit("-", "--text", "--job-id", "x" * 201, "--task", "summarize", stdin="A letter.")
+
+    assert told.exit_code == 1
+    assert "job_id: " in told.stderr
