@@ -1,7 +1,11 @@
 """A commit of which nobody heard whether it was done."""
 
+import asyncio
+from typing import Any
+
 import psycopg
 import pytest
+from aiohttp import web
 from sqlalchemy import Connection, Engine, text
 
 from scheduler.planning.rescue import rescue_all
@@ -9,7 +13,7 @@ from scheduler.store.connect import open_engine
 from tests.workers.audit import assert_books_are_right, count, job_states
 from tests.workers.bench import desk_for, work_off
 from tests.workers.planned import add_budget, listing, plan, wishes
-from tests.workers.stub import serving
+from tests.workers.stub import Stub, answer, serving
 from tests.workers.test_rescue import expire_leases
 from workers import drain, loop
 from workers.flush import Batch, Flushed, House, flush
@@ -81,8 +85,15 @@ def test_a_rescue_before_the_second_try_is_not_taken_for_the_first_ones_commit(
         rescue_all(engine)
         raise psycopg.OperationalError("server closed the connection unexpectedly")
 
+    async def in_a_while(
+        stub: Stub, request: web.Request, body: dict[str, Any]
+    ) -> web.StreamResponse:
+        # So that the next calls are ready to be noted when these are settled.
+        await asyncio.sleep(0.05)
+        return answer(stub, request, body)
+
     async def scene() -> set[str]:
-        async with serving() as stub:
+        async with serving(in_a_while) as stub:
             offers = [listing("acme/m", url=stub.url, concurrency=4)]
             with engine.begin() as conn:
                 add_budget(conn, 10)
