@@ -40,7 +40,7 @@ class InFlight:
 
 
 class Channel:
-    """Calls to one offer: bounded, paced, and stopped while its breaker rests."""
+    """Calls to one offer: bounded, paced, and stopped while it rests or is off."""
 
     def __init__(
         self,
@@ -79,8 +79,10 @@ class Channel:
     def waiting(self) -> int:
         return len(self._waiting)
 
-    def resting(self) -> str | None:
+    def closed(self) -> str | None:
         """Why nothing may be sent now, for people; None where it may."""
+        if self.offer.off_reason is not None:
+            return self.offer.off_text
         if self._breakers.is_calm(self.offer.id):
             return None
         now = self._clock()
@@ -97,7 +99,7 @@ class Channel:
         """Send what may be sent now."""
         if not self._waiting:
             return
-        if reason := self.resting():
+        if reason := self.closed():
             self._turn_away(reason)
             return
         while (one := self._next()) is not None:
@@ -166,7 +168,7 @@ class Channel:
                 self._breakers.failed(self.offer.id, outcome.error or "")
             owner.returned(outcome)
             # Most of the time there is a next one, and it needs no task of its own.
-            following = None if self.resting() else self._next()
+            following = None if self.closed() else self._next()
             if following is None:
                 self.pump()
                 self._freed()
@@ -199,7 +201,7 @@ class Channel:
             self._breakers.failed(self.offer.id, str(error))
 
     def may_retry(self) -> bool:
-        return self.resting() is None
+        return self.closed() is None
 
     async def before_retry(self, noted: Noted) -> None:
         await self._pacer.pass_one(_tokens(noted))

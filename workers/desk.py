@@ -154,7 +154,11 @@ class Desk:
         after = max(self._prices, default=0)
         new = await self.in_database(lambda conn: read_prices(conn, after=after))
         self._prices |= new
-        if new or time.monotonic() - self._read_at > CATALOG_S:
+        await self.keep_up(is_old=bool(new))
+
+    async def keep_up(self, *, is_old: bool = False) -> None:
+        """Read the offers again if they are old, and compare notes with the other workers."""
+        if is_old or time.monotonic() - self._read_at > CATALOG_S:
             await self._read_catalog()
         await self.compare_notes()
 
@@ -176,10 +180,10 @@ class Desk:
         if offer is None or option.price_id not in self._prices:
             return f"{self.name_of(option)} is not in the catalog"
         if offer.off_reason is not None:
-            return f"{offer.name} is off: {offer.off_reason}"
+            return offer.off_text
         if offer.name not in self._access:
             return f"this worker's catalog does not list {offer.name}"
-        return self.channel(offer.id).resting()
+        return self.channel(offer.id).closed()
 
     def name_of(self, option: Option) -> str:
         """*option*'s offer, as people call it; by its number where it is not known here."""

@@ -160,7 +160,7 @@ class Drain:
         self._desk.set_clock(flushed.at)
         self._apply(batch, flushed)
         await self._post_late(batch, flushed)
-        await self._desk.compare_notes()
+        await self._desk.keep_up()
         self._stock.is_dry = False
 
     def _nexts(self, taken: list[tuple[InHand, Prompt]]) -> list[Next]:

@@ -27,6 +27,11 @@ class CalledOffer:
     concurrency: int
     off_reason: str | None
 
+    @property
+    def off_text(self) -> str | None:
+        """The same for people, with the offer's name."""
+        return None if self.off_reason is None else f"{self.name} is off: {self.off_reason}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:

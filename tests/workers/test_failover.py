@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from aiohttp import web
 from sqlalchemy import Engine, text
 
@@ -13,7 +14,7 @@ from tests.workers.audit import assert_books_are_right, count, job_states, total
 from tests.workers.bench import POLICY, desk_for, policy, work_off
 from tests.workers.planned import Wish, add_budget, listing, plan, wishes
 from tests.workers.stub import Reply, Stub, answer, error, good, serving
-from workers import loop
+from workers import desk, loop
 
 Offers = Callable[[str], list[Listing]]
 
@@ -45,8 +46,8 @@ def do(
             with engine.begin() as conn:
                 add_budget(conn, usd)
                 plan(conn, jobs, listings=listings)
-            async with desk_for(engine, listings, policy=policy) as desk:
-                await work_off(desk, "first")
+            async with desk_for(engine, listings, policy=policy) as at_desk:
+                await work_off(at_desk, "first")
             return stub
 
     return loop.run(scene())
@@ -125,6 +126,36 @@ def test_a_job_for_which_no_budget_has_more_waits_for_the_next_window(engine: En
         assert count(conn, "job", "not_before > now() + interval '50 s'") == 5
         assert_books_are_right(conn)
     assert all("too_dear" in reason for reason in reasons(engine))
+
+
+def test_an_offer_that_is_turned_off_is_not_called_for_the_rest_of_its_parcel(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "CATALOG_S", 0.0)
+
+    async def turn_off(
+        stub: Stub, request: web.Request, body: dict[str, Any]
+    ) -> web.StreamResponse:
+        with engine.begin() as conn:
+            conn.execute(
+                text(
+                    "UPDATE offer SET is_on = false, off_reason = 'legal said so'"
+                    " WHERE model = 'small'"
+                )
+            )
+        return answer(stub, request, body)
+
+    def paced(url: str) -> list[Listing]:
+        small = listing("first/small", url=url, requests_per_minute=600)
+        return [small, listing("second/large", url=url)]
+
+    stub = do(engine, wishes(60), only("small", turn_off), offers=paced)
+
+    # All are noted at once, and ten a second go out, until the next flush has read of it.
+    assert stub.models.count("small") < 40
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 60}
+        assert_books_are_right(conn)
 
 
 def test_a_job_is_never_tried_for_more_than_it_may_cost(engine: Engine) -> None:
