@@ -18,17 +18,24 @@ class Run:
         succeeded: whether any call did.
         failures: how many failed after the last that did.
         error: the last failure's.
+        asked_until: until when the provider asked for no more calls, where that is long.
     """
 
     succeeded: bool = False
     failures: int = 0
     error: str | None = None
+    asked_until: datetime | None = None
 
     def after_success(self) -> "Run":
         return Run(succeeded=True)
 
-    def after_failure(self, error: str) -> "Run":
-        return Run(succeeded=self.succeeded, failures=self.failures + 1, error=error)
+    def after_failure(self, error: str, *, asked_until: datetime | None = None) -> "Run":
+        return Run(
+            succeeded=self.succeeded,
+            failures=self.failures + 1,
+            error=error,
+            asked_until=_later(self.asked_until, asked_until),
+        )
 
     def applied_to(self, breaker: Breaker, *, now: datetime, policy: BreakerPolicy) -> Breaker:
         """*breaker* after these calls.
@@ -40,7 +47,10 @@ class Run:
             if not after.allows(now):
                 break
             after = after.after_failure(now, policy)
-        return after
+        until = _later(after.resting_until, self.asked_until)
+        if until is None or until == after.resting_until:
+            return after
+        return after.left_alone(until, policy)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,8 +70,9 @@ class Breakers:
         if run is None or run.failures or not run.succeeded:
             self.runs[offer_id] = Run(succeeded=True)
 
-    def failed(self, offer_id: int, error: str) -> None:
-        self.runs[offer_id] = self.runs.get(offer_id, Run()).after_failure(error)
+    def failed(self, offer_id: int, error: str, *, asked_until: datetime | None = None) -> None:
+        run = self.runs.get(offer_id, Run())
+        self.runs[offer_id] = run.after_failure(error, asked_until=asked_until)
 
     def is_calm(self, offer_id: int) -> bool:
         """Whether nothing bad is known of the offer; asked before every call."""
@@ -96,7 +107,12 @@ class Breakers:
                     succeeded=run.succeeded,
                     failures=run.failures + since.failures,
                     error=since.error or run.error,
+                    asked_until=_later(run.asked_until, since.asked_until),
                 )
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((at for at in (one, other) if at is not None), default=None)
 
 
 def share(

@@ -13,6 +13,7 @@ from workers.breaking import Breakers
 from workers.calls import (
     Adapter,
     CallFailed,
+    CallUnavailable,
     OfferUnusable,
     OutcomeUnknown,
     ProviderDown,
@@ -23,6 +24,8 @@ from workers.inhand import Noted, Outcome, Trouble
 from workers.pace import Pacer
 
 HOLD_AGAIN = timedelta(milliseconds=200)
+ASKED_MOST_S = 3_600.0
+"""So long an offer is left alone if it asks for that or more; then one call hears it again."""
 
 
 class Owner(Protocol):
@@ -191,8 +194,13 @@ class Channel:
         self._breakers.succeeded(self.offer.id)
 
     def failed(self, error: CallFailed) -> None:
-        if isinstance(error, RateLimited):
-            self._wait(error.retry_after_s or 0.0)
+        asked_s = (error.retry_after_s or 0.0) if isinstance(error, CallUnavailable) else 0.0
+        if asked_s > self._policy.tries_s:
+            # No call can wait for that: its job goes elsewhere, and no other is kept waiting.
+            until = self._clock() + timedelta(seconds=min(asked_s, ASKED_MOST_S))
+            self._breakers.failed(self.offer.id, str(error), asked_until=until)
+        elif isinstance(error, RateLimited):
+            self._wait(asked_s)
         elif isinstance(error, OfferUnusable):
             # A person must mend it: no need to find that out five times.
             for _ in range(self._policy.breaker_failures):

@@ -30,3 +30,8 @@ class Breaker:
         # Once at the limit, one more failure is enough: the call after a rest is a probe.
         resting_until = now + policy.rest if failures >= policy.failures_max else None
         return Breaker(failures=failures, resting_until=resting_until)
+
+    def left_alone(self, until: datetime, policy: BreakerPolicy) -> "Breaker":
+        """This breaker once the provider itself has said *until* when it wants no calls."""
+        # As after that many failures: what comes then is a probe.
+        return Breaker(failures=max(self.failures, policy.failures_max), resting_until=until)

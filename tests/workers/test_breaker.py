@@ -1,5 +1,6 @@
 """An offer that fails again and again is left alone, by all workers."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -181,3 +182,47 @@ def test_an_offer_that_only_a_person_can_mend_rests_at_once(engine: Engine) -> N
     assert stub.models.count("small") == 1
     with engine.begin() as conn:
         assert job_states(conn) == {"done": 20}
+
+
+def test_an_offer_that_asks_to_be_left_alone_for_an_hour_keeps_no_job_waiting(
+    engine: Engine,
+) -> None:
+    async def used_up(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        if body["model"] == "small":
+            return error(429, code="rate_limit_exceeded", retry_after_s="3000")
+        return answer(stub, request, body)
+
+    async def scene() -> Stub:
+        async with serving(used_up) as stub:
+            offers = [
+                listing("acme/small", url=stub.url, concurrency=1),
+                listing("acme/large", url=stub.url),
+            ]
+            with engine.begin() as conn:
+                add_budget(conn, 100)
+                plan(conn, wishes(20), listings=offers)
+            async with desk_for(engine, offers) as desk, asyncio.timeout(30):
+                await work_off(desk, "acme")
+            return stub
+
+    stub = loop.run(scene())
+
+    assert stub.models.count("small") == 1
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 20}
+        assert count(conn, "breaker", "resting_until > now() + interval '2900 s'") == 1
+        assert count(conn, "pace", "requests_until > now() + interval '1 h'") == 0
+        assert_books_are_right(conn)
+
+
+def test_the_longest_time_that_a_provider_asked_for_counts() -> None:
+    breakers = Breakers(policy=POLICY)
+    hour, minute = NOON + timedelta(hours=1), NOON + timedelta(minutes=1)
+
+    breakers.failed(1, "used up", asked_until=hour)
+    breakers.failed(1, "used up", asked_until=minute)
+
+    assert breakers.now(1, NOON).resting_until == hour
+    assert breakers.is_probing(1, hour)
+    breakers.succeeded(1)
+    assert breakers.now(1, NOON) == Breaker()
