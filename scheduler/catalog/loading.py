@@ -24,6 +24,17 @@ class _Loader(yaml.SafeLoader):
     `False`, and so would the region `no`.
     """
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """What *node* says; a 30th of February or `!!int x` is told like any other mistake."""
+        try:
+            return super().construct_object(node, deep=deep)
+        except yaml.YAMLError:
+            raise
+        except (ValueError, ArithmeticError, LookupError) as error:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{str(node.value)[:100]} cannot be read: {error}", node.start_mark
+            ) from None
+
 
 def load_catalog(path: Path | None = None) -> Catalog:
     """The catalog at *path*, or the one that ships.
@@ -55,6 +66,8 @@ def read_catalog(text: str, *, name: str) -> Catalog:
         said = yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader, see above
     except yaml.YAMLError as error:
         raise BadCatalog(path=name, problems=(str(error),)) from None
+    except RecursionError:
+        raise BadCatalog(path=name, problems=("it is nested too deep",)) from None
     try:
         return Catalog.model_validate(said)
     except ValidationError as error:
@@ -98,6 +111,10 @@ def _once(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     """A mapping; of a key that stands twice, YAML would keep the last and say nothing."""
     seen = set()
     for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a name must be a word", key.start_mark
+            )
         if key.value in seen:
             raise yaml.constructor.ConstructorError(
                 None, None, f"{key.value} stands twice", key.start_mark

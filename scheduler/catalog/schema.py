@@ -1,10 +1,11 @@
 """The catalog file's shape: providers, what they offer, and what is the same for all they offer."""
 
+from collections import Counter
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from scheduler.domain.job import CLIENT_TASKS, Task
 from scheduler.domain.listing import Protocol, Structured
@@ -108,6 +109,14 @@ class OfferEntry(Common):
     prices: list[Price] = []
     off: Annotated[str, Field(min_length=1)] | None = None
 
+    @field_validator("prices")
+    @classmethod
+    def _one_a_day(cls, prices: list[Price]) -> list[Price]:
+        days = [price.since for price in prices]
+        if len(set(days)) < len(days):
+            raise ValueError("two prices begin on the same day")
+        return prices
+
 
 DEFAULTS: Final[dict[str, Any]] = {
     "region": "",
@@ -173,8 +182,26 @@ class Provider(Common):
                 return said
         return DEFAULTS.get(name)
 
+    def called(self, name: str, offer: OfferEntry) -> str:
+        """*offer*'s name; if it has none, like `openai/gpt-4.1-mini@us`, or `...:batch`."""
+        region = self.of(offer, "region")
+        batch = ":batch" if self.of(offer, "lane") is Lane.BATCH else ""
+        return offer.name or f"{name}/{offer.model}{f'@{region}' if region else ''}{batch}"
+
 
 class Catalog(Entry):
     """The whole file."""
 
     providers: Annotated[dict[Name, Provider], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _tells_offers_apart(self) -> Self:
+        names = Counter(
+            provider.called(name, offer)
+            for name, provider in self.providers.items()
+            for offer in provider.offers
+        )
+        twice = [name for name, count in names.items() if count > 1]
+        if twice:
+            raise ValueError(f"two offers are called {twice[0]}; give one of them a `name`")
+        return self
