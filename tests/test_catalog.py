@@ -12,6 +12,7 @@ from scheduler.catalog.errors import BadCatalog
 from scheduler.catalog.listings import offers_on, prices_digest, sandbox_offers
 from scheduler.catalog.loading import load_catalog, read_catalog
 from scheduler.catalog.prices import NoPrice, Wanted, listed_price
+from scheduler.catalog.terms import Terms, terms_of
 from scheduler.domain.job import Task
 from scheduler.domain.listing import Listing, Protocol, Structured
 from scheduler.domain.offer import Lane
@@ -41,6 +42,7 @@ providers:
       - model: one
 {PRICED}"""
 KEYED = {"ACME_KEY": "secret-1"}
+EXPLICIT = {"prompt_cache_options": {"mode": "explicit"}}
 
 
 def listed(text: str, environ: Mapping[str, str] = KEYED, *, today: date = TODAY) -> list[Listing]:
@@ -202,20 +204,53 @@ def test_a_price_that_rises_with_length_holds_below_the_rise_alone() -> None:
         listed_price(genai(**tiered, context_limit=100_001), today=TODAY)
 
 
-def test_a_batch_has_its_own_price_or_none() -> None:
-    batch = genai(model="gpt-6-luna", lane=Lane.BATCH)
+def test_a_call_that_is_made_at_once_has_no_batch_price() -> None:
+    with pytest.raises(NoPrice, match="billed so, not as a batch"):
+        listed_price(genai(model="gpt-6-luna", lane=Lane.BATCH), today=TODAY)
 
-    assert listed_price(batch, today=TODAY).input_pusd == 50_000
-    with pytest.raises(NoPrice, match="batch price"):
-        listed_price(genai(provider="groq", model="llama3-8b-8192", lane=Lane.BATCH), today=TODAY)
+    flexible = genai(
+        model="gpt-6-luna", lane=Lane.BATCH, terms=Terms(tier={"service_tier": "flex"})
+    )
+    assert listed_price(flexible, today=TODAY).input_pusd == 50_000
 
 
-def test_a_cache_that_is_written_unasked_is_in_the_price() -> None:
-    plain = genai(model="gpt-6-luna")
-    caching = genai(model="gpt-6-luna", caches=True)
+@pytest.mark.parametrize(
+    ("protocol", "base_url", "body", "input_pusd"),
+    [
+        ("openai", "https://api.openai.com/v1", {}, 125_000),
+        ("openai", "https://api.openai.com/v1", EXPLICIT, 100_000),
+        ("openai", "https://eu.api.openai.com/v1", EXPLICIT, 110_000),
+        ("openai", "https://api.openai.com/v1", {**EXPLICIT, "service_tier": "auto"}, 100_000),
+        ("openai", "https://api.openai.com/v1", {**EXPLICIT, "service_tier": "flex"}, 50_000),
+        ("openai", "https://api.openai.com/v1", {**EXPLICIT, "service_tier": "priority"}, 200_000),
+        ("anthropic", "https://api.anthropic.com", {}, 4_000_000),
+        ("anthropic", "https://api.anthropic.com", {"service_tier": "standard_only"}, 4_000_000),
+        ("anthropic", "https://api.anthropic.com", {"inference_geo": "us"}, 4_400_000),
+        ("anthropic", "https://api.anthropic.com", {"speed": "fast"}, 8_000_000),
+        (
+            "anthropic",
+            "https://api.anthropic.com",
+            {"cache_control": {"type": "ephemeral", "ttl": "1h"}},
+            8_000_000,
+        ),
+    ],
+)
+def test_a_price_is_that_of_what_the_calls_ask_for(
+    protocol: str, base_url: str, body: dict[str, Any], input_pusd: int
+) -> None:
+    terms = terms_of(Protocol(protocol), base_url=base_url, body=body)
+    model = {"openai": "gpt-6-luna", "anthropic": "claude-opus-5-5"}[protocol]
 
-    assert listed_price(plain, today=TODAY).input_pusd == 100_000
-    assert listed_price(caching, today=TODAY).input_pusd == 125_000
+    found = listed_price(genai(provider=protocol, model=model, terms=terms), today=TODAY)
+
+    assert found.input_pusd == input_pusd
+
+
+def test_a_dearer_tier_without_a_price_turns_the_offer_off() -> None:
+    terms = Terms(tier={"service_tier": "performance"})
+
+    with pytest.raises(NoPrice, match=r"no price .* for its service_tier performance"):
+        listed_price(genai(provider="groq", model="openai/gpt-oss-20b", terms=terms), today=TODAY)
 
 
 def test_the_shipped_openai_offers_write_no_cache() -> None:
@@ -226,6 +261,7 @@ def test_the_shipped_openai_offers_write_no_cache() -> None:
     ]
 
     assert luna.access.body["prompt_cache_options"] == {"mode": "explicit"}
+    assert luna.access.body["service_tier"] == "default"
     assert luna.offer.input_price == 100_000
 
 
@@ -284,6 +320,37 @@ def test_an_offer_can_be_turned_off_by_hand(level: str) -> None:
     assert one.off_reason == "under review by legal"
 
 
+def test_two_offers_of_one_model_need_names() -> None:
+    twice = ACME + ACME[ACME.index("      - model: one") :]
+
+    assert "two offers are called acme/one; give one of them a `name`" in refused(twice)
+    named = ACME + ACME[ACME.index("      - model: one") :].replace("one", "one\n        name: uno")
+    assert [one.offer.name for one in listed(named)] == ["acme/one", "uno"]
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("https://acme.test/v1?api-version=1", "put what stands behind it into `query`"),
+        ("https://acme.test/v1#x", "must end before the ?"),
+        ("https://acme.test:port/v1", "cannot be read"),
+        ("https://acme.test:99999/v1", "cannot be read"),
+        ("https://[::1/v1", "cannot be read"),
+        (f"https://{'a' * 99}.test/v1", "cannot be read"),
+        ("https:///v1", "names no host"),
+        ("https://me:secret-2@acme.test/v1", "only one can be sent"),
+    ],
+)
+def test_an_address_that_no_call_could_go_to_turns_its_provider_off(
+    address: str, said: str
+) -> None:
+    one = only(ACME.replace("https://acme.test/v1", f'"{address}"'))
+
+    assert one.off_reason is not None
+    assert said in one.off_reason
+    assert "secret-2" not in one.off_reason
+
+
 def test_an_address_must_be_http() -> None:
     one = only(ACME.replace("https://", "ftp://"))
 
@@ -312,6 +379,11 @@ def test_an_address_must_be_http() -> None:
         ("_per_million: -1,", "_per_million: 0.1,", "prices.0.input_usd_per_million"),
         ("_per_million: .inf,", "_per_million: 0.1,", "prices.0.input_usd_per_million"),
         ("    output_limit: 500\n", "", "lacks output_limit"),
+        ("from: 2026-06-31,", "from: 2026-06-01,", "2026-06-31 cannot be read: day is out of"),
+        ("_per_million: 1:30.5,", "_per_million: 0.1,", "1:30.5 cannot be read"),
+        ("concurrency: !!int two", "concurrency: 2", "two cannot be read"),
+        ("from: 2026-01-01,", "from: 2026-06-01,", "two prices begin on the same day"),
+        ("    ? [a, b]\n    : 1\n    conc", "    conc", "a name must be a word"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_line(wrong: str, right: str, said: str) -> None:
@@ -340,7 +412,8 @@ def test_a_key_that_stands_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "providers: {}", "providers: [", "a: !!python/name:os.x"]
+    "text",
+    ["", "[]", "providers: {}", "providers: [", "a: !!python/name:os.x", "a: " + "[" * 5_000],
 )
 def test_what_is_no_catalog_is_refused(text: str) -> None:
     assert "the catalog c.yaml cannot be used" in refused(text)

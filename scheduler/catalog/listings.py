@@ -4,12 +4,14 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
+from urllib.parse import urlsplit
 
 from scheduler.catalog.prices import NoPrice, Priced, Wanted, listed_price, own_price
 from scheduler.catalog.schema import QUALITY, Catalog, OfferEntry, Provider
+from scheduler.catalog.terms import terms_of
 from scheduler.domain.job import Task
 from scheduler.domain.listing import Listing, Protocol, ProviderAccess
-from scheduler.domain.offer import Lane, Offer
+from scheduler.domain.offer import Offer
 
 SANDBOX = "sandbox"
 """The provider that sells nothing: its answers are made up, and its prices are not paid.
@@ -49,7 +51,7 @@ def _listing(
     base_url = _setting(environ, provider.base_url_variable) or provider.base_url
     key = _setting(environ, provider.key_variable)
     model = _setting(environ, offer.model_variable) or offer.model
-    called = offer.name or _name(name, provider, offer)
+    called = provider.called(name, offer)
     reason = (
         offer.off
         or provider.off
@@ -58,7 +60,9 @@ def _listing(
     )
     priced: Priced | None = None
     try:
-        priced = _price(name, provider, offer, called=called, model=model, today=today)
+        priced = _price(
+            name, provider, offer, called=called, model=model, base_url=base_url, today=today
+        )
     except NoPrice as error:
         reason = reason or str(error)
     return Listing(
@@ -75,13 +79,6 @@ def _listing(
     )
 
 
-def _name(name: str, provider: Provider, offer: OfferEntry) -> str:
-    """Like `openai/gpt-4.1-mini@us`, with the lane behind it where it is the batch."""
-    region = provider.of(offer, "region")
-    batch = ":batch" if provider.of(offer, "lane") is Lane.BATCH else ""
-    return f"{name}/{offer.model}{f'@{region}' if region else ''}{batch}"
-
-
 def _setting(environ: Mapping[str, str], variable: str | None) -> str:
     return environ.get(variable, "").strip() if variable else ""
 
@@ -94,6 +91,18 @@ def _address_reason(provider: Provider, base_url: str) -> str | None:
         return f"set {variable} to its address" if variable else "give its base_url in the catalog"
     if not base_url.startswith(("http://", "https://")):
         return f"its address must begin with http:// or https://, not {base_url[:8]!r}"
+    try:
+        parts = urlsplit(base_url)
+        # Each of them may be what nobody can connect to.
+        _ = parts.port, (parts.hostname or "").encode("idna")
+    except ValueError as error:
+        return f"its address cannot be read: {error}"
+    if not parts.hostname:
+        return "its address names no host"
+    if "?" in base_url or "#" in base_url:
+        return "its address must end before the ?; put what stands behind it into `query`"
+    if parts.username is not None and provider.key_variable:
+        return "its address holds a name and password, and it has a key: only one can be sent"
     return None
 
 
@@ -108,7 +117,14 @@ def _key_reason(provider: Provider, key: str) -> str | None:
 
 
 def _price(
-    name: str, provider: Provider, offer: OfferEntry, *, called: str, model: str, today: date
+    name: str,
+    provider: Provider,
+    offer: OfferEntry,
+    *,
+    called: str,
+    model: str,
+    base_url: str,
+    today: date,
 ) -> Priced:
     if offer.prices:
         return own_price(offer.prices, offer=called, today=today)
@@ -118,15 +134,9 @@ def _price(
         model=offer.prices_as or model,
         lane=provider.of(offer, "lane"),
         context_limit=provider.of(offer, "context_limit"),
-        caches=_caches(provider, offer),
+        terms=terms_of(provider.protocol, base_url=base_url, body=provider.of(offer, "body")),
     )
     return listed_price(wanted, today=today)
-
-
-def _caches(provider: Provider, offer: OfferEntry) -> bool:
-    """Whether prompts are written to a cache unasked, as OpenAI's newer models do."""
-    options = provider.of(offer, "body").get("prompt_cache_options") or {}
-    return provider.protocol is Protocol.OPENAI and options.get("mode") != "explicit"
 
 
 def _offer(

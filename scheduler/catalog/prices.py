@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import ROUND_CEILING, Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from scheduler.catalog.schema import Price
+from scheduler.catalog.terms import Terms
 from scheduler.domain.errors import Refused
 from scheduler.domain.evidence import canonical
 from scheduler.domain.listing import PriceSource
@@ -18,6 +19,8 @@ from scheduler.domain.offer import Lane
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice
 
+FLEX = "flex"
+"""The service tier that never costs more than the list, where it is not another name for it."""
 _MILLION = 1_000_000
 
 
@@ -70,7 +73,7 @@ class Wanted:
         offer: the catalog's name of it.
         provider, model: as genai-prices names them.
         context_limit: where a price rises with the length of the input, the offer must stay below.
-        caches: whether the provider writes every prompt to its cache, and bills for that.
+        terms: what in its calls makes the price another.
     """
 
     offer: str
@@ -78,7 +81,7 @@ class Wanted:
     model: str
     lane: Lane
     context_limit: int
-    caches: bool = False
+    terms: Terms = field(default_factory=Terms)
 
 
 def listed_price(wanted: Wanted, *, today: date) -> Priced:
@@ -90,11 +93,9 @@ def listed_price(wanted: Wanted, *, today: date) -> Priced:
     found = _model(wanted.provider, wanted.model)
     if found is None:
         raise NoPrice(f"genai-prices knows no {wanted.model} of {wanted.provider}")
-    context = {"processing": "batch"} if wanted.lane is Lane.BATCH else None
-    if context and not any(one.when == context for one in found.price_variants or ()):
-        raise NoPrice(f"genai-prices knows no batch price of {wanted.provider}'s {wanted.model}")
+    tier = _tier(found, wanted)
     hours = [
-        found.get_prices(datetime.combine(today, time(hour), tzinfo=UTC), context)
+        found.get_prices(datetime.combine(today, time(hour), tzinfo=UTC), tier)
         for hour in range(24)
     ]
     figures = [_figures(one, wanted) for one in hours]
@@ -108,16 +109,37 @@ def listed_price(wanted: Wanted, *, today: date) -> Priced:
     )
 
 
+def _tier(found: "ModelInfo", wanted: Wanted) -> dict[str, Any]:
+    """What the price varies by; a tier that may be dearer than the list must be known."""
+    tier = dict(wanted.terms.tier)
+    known = [one.when for one in found.price_variants or ()]
+    for name, value in tier.items():
+        if value != FLEX and {name: value} not in known:
+            raise NoPrice(
+                f"genai-prices knows no price of {wanted.provider}'s {wanted.model} for its "
+                f"{name} {value}"
+            )
+    if wanted.lane is Lane.BATCH and ("service_tier", FLEX) not in tier.items():
+        # Workers know no other way of calling; the ledger would say half of the bill.
+        raise NoPrice(
+            "its calls are made at once and billed so, not as a batch; leave out its `lane`, or "
+            "ask for `service_tier: flex` in its `body` where there is one"
+        )
+    return tier
+
+
 def _figures(prices: "ModelPrice", wanted: Wanted) -> tuple[Decimal, Decimal, Decimal]:
     """USD per million input and output tokens, and per thousand requests."""
     if prices.input_mtok is None or prices.output_mtok is None:
         raise NoPrice("genai-prices names no price per token for it")
 
     def dearest(*figures: Any) -> Decimal:
-        return max(_flat(one, wanted.context_limit) for one in figures if one is not None)
+        most = max(_flat(one, wanted.context_limit) for one in figures if one is not None)
+        return most * wanted.terms.surcharge
 
+    written = (prices.cache_write_mtok, prices.cache_write_1h_mtok) if wanted.terms.caches else ()
     return (
-        dearest(prices.input_mtok, prices.cache_write_mtok if wanted.caches else None),
+        dearest(prices.input_mtok, *written),
         # Thinking is reported as output; where it costs more, all output is reckoned at that.
         dearest(prices.output_mtok, prices.output_reasoning_mtok),
         dearest(prices.requests_kcount, Decimal(0)),
