@@ -11,11 +11,16 @@ from scheduler.domain.errors import Refused, Unavailable
 
 
 class Finish(StrEnum):
-    """Why an answer ended: it was complete, hit its limit, or the provider would not give it."""
+    """Why an answer ended: it was complete, hit its limit, or the provider would not give it.
+
+    OTHER is whatever else a provider names: a fault on its side, or a call of a tool that it was
+    not given.
+    """
 
     STOP = "stop"
     LENGTH = "length"
     REFUSAL = "refusal"
+    OTHER = "other"
 
 
 class Billed(StrEnum):

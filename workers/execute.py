@@ -150,6 +150,8 @@ def _worth(noted: Noted, answer: Answer) -> tuple[bytes | None, Trouble | None, 
         # Half a summary reads like a whole one, and half a JSON value is none.
         limit = noted.option.output_limit
         return None, Trouble.BAD_OUTPUT, f"cut off at the limit of {limit} tokens"
+    if answer.finish is Finish.OTHER:
+        return None, Trouble.BAD_OUTPUT, "the provider ended it early, and not for its length"
     params = noted.hand.job.params
     try:
         output = check(

@@ -1,5 +1,6 @@
 """Anthropic's Messages, over real HTTP."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -72,6 +73,16 @@ def test_the_request_is_the_protocols() -> None:
     }
 
 
+@pytest.mark.parametrize("protocol", [Protocol.OPENAI, Protocol.ANTHROPIC, Protocol.GEMINI])
+def test_an_authorization_says_how_it_is_to_be_read(protocol: Protocol) -> None:
+    heard: list[Heard] = []
+
+    with suppress(CallFailed):
+        ask(protocol, said(), heard=heard, key_header="Authorization")
+
+    assert heard[0].headers["Authorization"] == f"Bearer {KEY}"
+
+
 def test_a_schema_and_the_catalogs_fields_go_into_one_object() -> None:
     heard: list[Heard] = []
 
@@ -98,7 +109,7 @@ def test_a_schema_and_the_catalogs_fields_go_into_one_object() -> None:
         ("stop_sequence", Finish.STOP),
         ("max_tokens", Finish.LENGTH),
         ("model_context_window_exceeded", Finish.LENGTH),
-        ("pause_turn", Finish.LENGTH),
+        ("pause_turn", Finish.OTHER),
         ("refusal", Finish.REFUSAL),
     ],
 )
@@ -144,6 +155,11 @@ def test_a_usage_that_cannot_be_is_none(usage: Any) -> None:
         (failed(400, "invalid_request_error"), CallRefused, Billed.NO),
         (
             failed(400, "invalid_request_error", "prompt is too long: 9 tokens > 8 maximum"),
+            ContextExceeded,
+            Billed.NO,
+        ),
+        (
+            failed(400, "invalid_request_error", "input and `max_tokens` exceed context limit"),
             ContextExceeded,
             Billed.NO,
         ),

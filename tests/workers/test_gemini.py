@@ -107,7 +107,9 @@ def test_a_schema_and_the_catalogs_settings_go_along() -> None:
         ("SAFETY", Finish.REFUSAL),
         ("RECITATION", Finish.REFUSAL),
         ("PROHIBITED_CONTENT", Finish.REFUSAL),
-        ("SOMETHING_NEW", Finish.LENGTH),
+        ("MODEL_ARMOR", Finish.REFUSAL),
+        ("MALFORMED_FUNCTION_CALL", Finish.OTHER),
+        ("SOMETHING_NEW", Finish.OTHER),
     ],
 )
 def test_an_answer_says_why_it_ended(reason: str, wanted: Finish) -> None:
@@ -143,6 +145,12 @@ def test_thoughts_are_left_out_of_the_text_and_in_the_bill() -> None:
 
     assert answer.text == "In May."
     assert answer.usage == Usage(input_tokens=20, output_tokens=35)
+
+
+def test_what_a_tool_brought_is_input_too() -> None:
+    usage = {"promptTokenCount": 20, "toolUsePromptTokenCount": 9, "candidatesTokenCount": 5}
+
+    assert answered(said(usageMetadata=usage)).usage == Usage(input_tokens=29, output_tokens=5)
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"promptTokenCount": 10**9}])

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from scheduler.domain.listing import Protocol, Structured
 from tests.workers.chat import USAGE, answered, said
-from tests.workers.scripted import DOCUMENT, KEY, SCHEMA, Heard, a_call, ask
+from tests.workers.scripted import DOCUMENT, KEY, SCHEMA, Heard, Say, a_call, ask
 from workers.calls import (
     Finish,
     Usage,
@@ -119,7 +120,14 @@ def test_what_is_no_object_is_asked_for_by_the_prompt_alone(
         (None, {}, Finish.STOP),
         ("length", {}, Finish.LENGTH),
         ("model_length", {}, Finish.LENGTH),
+        ("eos_token", {}, Finish.STOP),
+        ("STOP", {}, Finish.STOP),
+        ("MAX_TOKENS", {}, Finish.LENGTH),
         ("content_filter", {}, Finish.REFUSAL),
+        ("content_filter: RECITATION", {}, Finish.REFUSAL),
+        ("error", {}, Finish.OTHER),
+        ("tool_calls", {"tool_calls": [{"id": "1"}]}, Finish.OTHER),
+        ("insufficient_system_resource", {}, Finish.OTHER),
         ("stop", {"refusal": "I can't."}, Finish.REFUSAL),
     ],
 )
@@ -170,6 +178,25 @@ def test_thinking_that_only_the_total_counts_is_output() -> None:
     found = answered(said(usage=usage)).usage
 
     assert found == Usage(input_tokens=20, output_tokens=35)
+
+
+@pytest.mark.parametrize(
+    ("spelt", "text"),
+    [
+        (lambda body: b"\xef\xbb\xbf" + body, "It closes in May."),
+        (lambda body: b"\n\n \r\n" + body + b"\n", "It closes in May."),
+        (lambda body: body.replace(b'"index":0', b'"index":0,"logprobs":NaN'), "It closes in May."),
+        (lambda body: body.replace(b"May", b"M\\ud83day"), "It closes in M?ay."),
+        (lambda body: body.replace(b"May", b"M\xffay"), "It closes in M\ufffday."),
+        (lambda body: body.replace(b"in May", b"in\nMay"), "It closes in\nMay."),
+    ],
+)
+def test_an_answer_that_was_paid_for_is_read_however_it_is_spelled(spelt: Any, text: str) -> None:
+    answer = answered(Say(body=spelt(orjson.dumps(said().body))))
+
+    assert answer.text == text
+    assert answer.usage == Usage(input_tokens=20, output_tokens=5)
+    assert orjson.dumps(answer.text)
 
 
 def test_a_schema_with_a_number_of_any_size_is_sent() -> None:

@@ -52,6 +52,12 @@ REFUSED = [
         ContextExceeded,
     ),
     (coded(413, ""), ContextExceeded),
+    (coded(400, "string_above_max_length"), ContextExceeded),
+    (failed(400, {"error": "This model's maximum prompt length is 131072"}), ContextExceeded),
+    (failed(422, {"error": "`inputs` tokens + `max_new_tokens` must be <= 9"}), ContextExceeded),
+    (coded(429, "rate_limit_exceeded", "Request too large for m-1: Limit 9"), ContextExceeded),
+    (coded(429, "exceeded_current_quota_error"), FundsExhausted),
+    (coded(403, "x", "Your team has used all available credits"), FundsExhausted),
     (coded(401, "invalid_api_key"), KeyRejected),
     (failed(401, {"statusCode": 401, "message": "Access denied"}), KeyRejected),
     (failed(401, {"message": "Unauthorized", "request_id": "r"}), KeyRejected),
@@ -108,6 +114,13 @@ def test_a_filtered_document_may_have_been_billed() -> None:
     assert error.billed is Billed.UNKNOWN
 
 
+def test_a_document_that_a_router_flagged_says_nothing_of_the_key() -> None:
+    about = {"reasons": ["violence"], "flagged_input": "no...", "provider_name": "acme"}
+    said = {"code": 403, "message": "Your input was flagged", "metadata": about}
+
+    assert isinstance(error_of(failed(403, {"error": said})), ContentFiltered)
+
+
 def test_an_error_wrapped_into_a_success_is_an_error() -> None:
     assert isinstance(error_of(Say(body={"error": {"code": 429, "message": "slow"}})), RateLimited)
 
@@ -159,6 +172,35 @@ def test_an_address_that_is_none_is_the_catalogs_fault() -> None:
         ask(Protocol.OPENAI, said(), base_url="ftp://example.test")
 
 
+@pytest.mark.parametrize("url", ["http://h:port/v1", "http://[::1/v1", "http://h:99999/v1"])
+def test_an_address_that_cannot_be_read_is_the_catalogs_fault(url: str) -> None:
+    with pytest.raises(ModelMissing, match="not an HTTP URL"):
+        ask(Protocol.OPENAI, said(), base_url=url)
+
+
+@pytest.mark.parametrize("status", [403, 407, 502])
+def test_a_proxy_that_does_not_connect_leaves_nothing_to_bill(status: int) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        access = ProviderAccess(
+            name="acme", protocol=Protocol.OPENAI, base_url="https://acme.test/v1"
+        )
+        async with server, open_client(concurrency=1, proxy=f"http://127.0.0.1:{port}") as client:
+            await OpenAiAdapter(access, client).answer(a_call())
+
+    with pytest.raises(ProviderDown) as caught:
+        asyncio.run(run())
+
+    assert caught.value.billed is Billed.NO
+
+
 @pytest.mark.parametrize(
     ("headers", "wait_s"),
     [
@@ -183,6 +225,7 @@ def test_an_address_that_is_none_is_the_catalogs_fault() -> None:
         ({"Retry-After": "soon"}, None),
         ({"Retry-After": "-3"}, None),
         ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, None),
     ],
 )
 def test_the_wait_that_was_asked_for_is_passed_on(

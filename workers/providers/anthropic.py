@@ -9,13 +9,15 @@ from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
 from workers.providers.closed import closed
 from workers.providers.failures import Complaint, failure, read_json
-from workers.providers.http import Reply, Wire, encoded, merged
+from workers.providers.http import Reply, Wire, encoded, key_header, merged
 
 VERSION = "2023-06-01"
 
 _FINISHES = {
     "end_turn": Finish.STOP,
     "stop_sequence": Finish.STOP,
+    "max_tokens": Finish.LENGTH,
+    "model_context_window_exceeded": Finish.LENGTH,
     "refusal": Finish.REFUSAL,
 }
 
@@ -29,9 +31,7 @@ class AnthropicAdapter:
 
     def __init__(self, access: ProviderAccess, client: aiohttp.ClientSession) -> None:
         self._access = access
-        headers = {"anthropic-version": VERSION}
-        if access.api_key:
-            headers[access.key_header or "x-api-key"] = access.api_key
+        headers = {"anthropic-version": VERSION, **key_header(access, own="x-api-key")}
         self._wire = Wire(access, client, headers=headers)
         self._address = f"{access.base_url.rstrip('/')}/v1/messages"
 
@@ -79,7 +79,7 @@ class AnthropicAdapter:
         return Answer(
             text=text,
             usage=_usage(body.get("usage"), call=call),
-            finish=_FINISHES.get(reason, Finish.LENGTH),
+            finish=_FINISHES.get(reason, Finish.OTHER),
             model=str(body.get("model") or call.model),
             request_id=request_id,
             seconds=reply.seconds,

@@ -1,5 +1,6 @@
 """What a provider's error answer means: each protocol's words, sorted into our kinds."""
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -33,6 +34,7 @@ _FUNDS = frozenset(
         "billing_hard_limit_reached",
         "billing_not_active",
         "credit_balance_exhausted",
+        "exceeded_current_quota_error",
         "insufficient_quota",
         "organization_spend_limit_exceeded",
         "organization_usage_limit_exceeded",
@@ -43,14 +45,27 @@ _KEY = frozenset(
     {"API_KEY_INVALID", "authentication_error", "invalid_api_key", "invalid_authentication"}
 )
 _MODEL = frozenset({"DeploymentNotFound", "model_not_found", "not_found_error"})
-_LENGTH = frozenset({"context_length_exceeded", "exceed_context_size_error", "request_too_large"})
+_LENGTH = frozenset(
+    {
+        "context_length_exceeded",
+        "exceed_context_size_error",
+        "request_too_large",
+        "string_above_max_length",
+    }
+)
 _FILTER = frozenset({"ResponsibleAIPolicyViolation", "content_filter", "content_policy_violation"})
 _LENGTH_SAID = re.compile(
-    r"context (length|window|size)|(prompt|input) is too long|too many tokens"
-    r"|token count.{0,40}exceeds",
+    r"context (length|limit|size|window)|(prompt|input) is too long|too many tokens"
+    r"|maximum prompt length|inputs. tokens|token count.{0,40}exceeds",
     re.IGNORECASE,
 )
-_FUNDS_SAID = re.compile(r"credit balance is too low|insufficient balance", re.IGNORECASE)
+# More than a minute's tokens: OpenAI says 429 to it, and a wait changes nothing.
+_TOO_LARGE_SAID = re.compile(r"request too large", re.IGNORECASE)
+_FUNDS_SAID = re.compile(
+    r"credit balance is too low|insufficient balance|credits are depleted"
+    r"|used all available credits",
+    re.IGNORECASE,
+)
 # The gateway gave up waiting; the model behind it may have done the work and billed it.
 _GAVE_UP = frozenset({408, 504, 524})
 
@@ -69,8 +84,21 @@ def read_json(body: bytes) -> dict[str, Any]:
     try:
         parsed = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return {}
+        parsed = _read_anyhow(body)
     return parsed if isinstance(parsed, dict) else {}
+
+
+def _read_anyhow(body: bytes) -> Any:
+    """*body*, though it has a mark in front, a NaN, half a character, or one that must be escaped.
+
+    An answer is paid for by now, however careless the server that wrote it.
+    """
+    try:
+        parsed = json.loads(body.decode("utf-8-sig", "replace"), strict=False)
+        # Half of a surrogate pair can be escaped in JSON, but be neither stored nor sent on.
+        return json.loads(json.dumps(parsed, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def failure(
@@ -99,7 +127,9 @@ def _kind(status: int, complaint: Complaint) -> _Kind:
     if status == 402 or words & _FUNDS or _FUNDS_SAID.search(complaint.message):
         return FundsExhausted
     if status == 429:
-        return RateLimited
+        return ContextExceeded if _TOO_LARGE_SAID.search(complaint.message) else RateLimited
+    if status == 403 and words & _FILTER:
+        return ContentFiltered
     if status in (401, 403) or words & _KEY:
         return KeyRejected
     if status in _GAVE_UP:

@@ -8,13 +8,14 @@ import aiohttp
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
 from workers.providers.failures import Complaint, failure, read_json
-from workers.providers.http import Reply, Wire, encoded, merged
+from workers.providers.http import Reply, Wire, encoded, key_header, merged
 
 _FINISHES = {
     "STOP": Finish.STOP,
     "MAX_TOKENS": Finish.LENGTH,
     "BLOCKLIST": Finish.REFUSAL,
     "LANGUAGE": Finish.REFUSAL,
+    "MODEL_ARMOR": Finish.REFUSAL,
     "PROHIBITED_CONTENT": Finish.REFUSAL,
     "RECITATION": Finish.REFUSAL,
     "SAFETY": Finish.REFUSAL,
@@ -30,10 +31,7 @@ class GeminiAdapter:
 
     def __init__(self, access: ProviderAccess, client: aiohttp.ClientSession) -> None:
         self._access = access
-        headers = {}
-        if access.api_key:
-            headers[access.key_header or "x-goog-api-key"] = access.api_key
-        self._wire = Wire(access, client, headers=headers)
+        self._wire = Wire(access, client, headers=key_header(access, own="x-goog-api-key"))
         self._base = access.base_url.rstrip("/")
 
     async def answer(self, call: Call) -> Answer:
@@ -94,14 +92,15 @@ def _first(body: dict[str, Any]) -> tuple[str, Finish]:
     text = "".join(
         str(part["text"]) for part in parts if "text" in part and not part.get("thought")
     )
-    return text, _FINISHES.get(candidate["finishReason"], Finish.LENGTH)
+    return text, _FINISHES.get(candidate["finishReason"], Finish.OTHER)
 
 
 def _usage(said: Any, *, call: Call) -> Usage | None:
-    """The usage; thinking is counted beside the answer, and billed as output."""
+    """The usage; thinking is counted beside the answer, what a tool brought beside the prompt."""
     try:
         usage = Usage(
-            input_tokens=int(said["promptTokenCount"]),
+            input_tokens=int(said["promptTokenCount"])
+            + int(said.get("toolUsePromptTokenCount") or 0),
             output_tokens=int(said.get("candidatesTokenCount") or 0)
             + int(said.get("thoughtsTokenCount") or 0),
             cached_input_tokens=int(said.get("cachedContentTokenCount") or 0),

@@ -108,10 +108,13 @@ class Wire:
                     seconds=time.perf_counter() - started,
                 )
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
-            raise ModelMissing(
-                provider=self._provider, reason="its address is not an HTTP URL"
-            ) from None
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise self._no_address() from None
+        except (
+            aiohttp.ClientConnectorError,
+            aiohttp.ConnectionTimeoutError,
+            # The proxy would not connect us.
+            aiohttp.ClientHttpProxyError,
+        ) as error:
             raise ProviderDown(
                 provider=self._provider, reason=f"no connection ({type(error).__name__})"
             ) from None
@@ -132,8 +135,14 @@ class Wire:
     def _url(self, address: str) -> URL:
         url = self._urls.get(address)
         if url is None:
-            url = self._urls[address] = URL(address).update_query(self._query)
+            try:
+                url = self._urls[address] = URL(address).update_query(self._query)
+            except ValueError:
+                raise self._no_address() from None
         return url
+
+    def _no_address(self) -> ModelMissing:
+        return ModelMissing(provider=self._provider, reason="its address is not an HTTP URL")
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         pieces = []
@@ -154,6 +163,16 @@ class Wire:
         if (error := content.exception()) is not None:
             raise error
         return b"".join(pieces)
+
+
+def key_header(access: ProviderAccess, *, own: str) -> dict[str, str]:
+    """The header that carries *access*'s key: the protocol's *own*, or the catalog's."""
+    if not access.api_key:
+        return {}
+    name = access.key_header or own
+    # This one names how it is to be read before it says the key.
+    scheme = "Bearer " if name.lower() == "authorization" else ""
+    return {name: f"{scheme}{access.api_key}"}
 
 
 def encoded(body: dict[str, Any]) -> bytes:
@@ -200,6 +219,6 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 def _date(text: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -7,13 +7,22 @@ import aiohttp
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
 from workers.providers.failures import Complaint, failure, read_json
-from workers.providers.http import Reply, Wire, encoded, merged
+from workers.providers.http import Reply, Wire, encoded, key_header, merged
 
 _FINISHES = {
     "stop": Finish.STOP,
-    "eos": Finish.STOP,
+    "complete": Finish.STOP,
+    "end": Finish.STOP,
     "end_turn": Finish.STOP,
+    "eos": Finish.STOP,
+    "eos_token": Finish.STOP,
+    "stop_sequence": Finish.STOP,
+    "length": Finish.LENGTH,
+    "max_tokens": Finish.LENGTH,
+    "model_length": Finish.LENGTH,
     "content_filter": Finish.REFUSAL,
+    "safety": Finish.REFUSAL,
+    "sensitive": Finish.REFUSAL,
 }
 
 
@@ -26,12 +35,7 @@ class OpenAiAdapter:
 
     def __init__(self, access: ProviderAccess, client: aiohttp.ClientSession) -> None:
         self._access = access
-        headers = {}
-        if access.api_key:
-            bare = access.key_header and access.key_header.lower() != "authorization"
-            key = access.api_key if bare else f"Bearer {access.api_key}"
-            headers[access.key_header or "Authorization"] = key
-        self._wire = Wire(access, client, headers=headers)
+        self._wire = Wire(access, client, headers=key_header(access, own="Authorization"))
         self._address = f"{access.base_url.rstrip('/')}/chat/completions"
 
     async def answer(self, call: Call) -> Answer:
@@ -83,7 +87,9 @@ class OpenAiAdapter:
                 status=reply.status,
                 request_id=request_id,
             ) from None
-        finish = _FINISHES.get(str(choice.get("finish_reason") or "stop"), Finish.LENGTH)
+        # Some say why behind a colon, or in capitals.
+        reason = str(choice.get("finish_reason") or "stop").partition(":")[0].lower()
+        finish = _FINISHES.get(reason, Finish.OTHER)
         return Answer(
             text=text,
             usage=_usage(body.get("usage"), call=call),
@@ -139,6 +145,10 @@ def _complaint(body: dict[str, Any]) -> Complaint:
     words = [said.get("code"), said.get("type")]
     if isinstance(inner, dict):
         words.append(inner.get("code"))
+    about = said.get("metadata")
+    if isinstance(about, dict) and "flagged_input" in about:
+        # OpenRouter's moderation, in a 403 that says nothing else of it.
+        words.append("content_filter")
     message = said.get("message") or said.get("detail") or ""
     if isinstance(message, list):  # a validation's list; its `input` would be the document
         message = "; ".join(str(one.get("msg", "")) for one in message if isinstance(one, dict))
