@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from scheduler.domain.policy import WorkPolicy
+from scheduler.domain.work import Lease
 from scheduler.store.calling import CalledOffer, Price
 from workers.breaking import Breakers
 from workers.calls import (
@@ -118,15 +119,17 @@ class Channel:
             return None
         return self._waiting.popleft()
 
-    def withdraw(self, owner: Owner, reason: str) -> None:
-        """Give *owner* back those of its calls that have not been sent."""
-        kept: deque[tuple[Noted, Price, Owner]] = deque()
-        for one in self._waiting:
-            if one[2] is owner:
-                owner.returned(unsent(one[0], reason))
+    def withdraw(
+        self, owner: Owner, reason: str, *, leases: Collection[Lease] | None = None
+    ) -> None:
+        """Give *owner* back those of its calls that have not been sent; of *leases*, or all."""
+        waiting, self._waiting = self._waiting, deque()
+        for one in waiting:
+            noted, _, whose = one
+            if whose is owner and (leases is None or noted.hand.job.lease in leases):
+                owner.returned(unsent(noted, reason))
             else:
-                kept.append(one)
-        self._waiting = kept
+                self._waiting.append(one)
 
     def abandon(self, owner: Owner, reason: str) -> None:
         """Hear no more of those of *owner*'s calls that are under way: their outcome is unknown."""

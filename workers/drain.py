@@ -63,6 +63,8 @@ class Drain:
             await self._stop()
         finally:
             stopped.cancel()
+            # There are some only where this ends in an error: nobody would take their answers.
+            self._withdraw("nobody is left to settle it")
 
     # Called by channels, on the loop.
 
@@ -219,7 +221,11 @@ class Drain:
         for one in flushed.too_dear:
             one.hand.troubles.append((one.hand.option, Trouble.TOO_DEAR))
             self._stock.place(one.hand)
-        self._drop(set(batch.leases) - flushed.standing, "lost a lease")
+        lost = set(batch.leases) - flushed.standing
+        self._drop(lost, "lost a lease")
+        if lost:
+            # Another worker makes them anew; what is under way is paid for already.
+            self._withdraw("its parcel is another worker's", leases=lost)
         self._drop({*batch.finished, *batch.released} & flushed.standing, "left a parcel")
         for channel in self._desk.channels():
             channel.pump()
@@ -247,6 +253,11 @@ class Drain:
         if leases:
             self._stock.drop(leases)
 
+    def _withdraw(self, reason: str, *, leases: set[Lease] | None = None) -> None:
+        """Take back calls that are noted and not yet sent; of *leases*, or all."""
+        for channel in self._desk.channels():
+            channel.withdraw(self, reason, leases=leases)
+
     async def _post_late(self, batch: Batch, flushed: Flushed) -> None:
         """Post what is known of calls whose parcel another worker has by now."""
         late = [turn for turn in batch.turns if turn.hand.job.lease not in flushed.standing]
@@ -269,8 +280,7 @@ class Drain:
         for task in (self._leasing, self._reading):
             if task is not None:
                 await task
-        for channel in self._desk.channels():
-            channel.withdraw(self, reason)
+        self._withdraw(reason)
         while self._stock.out and time.monotonic() < ends_at:
             if self._is_due():
                 await self._cycle()

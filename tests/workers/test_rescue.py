@@ -4,15 +4,18 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from aiohttp import web
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from scheduler.planning.rescue import rescue_all
+from scheduler.store.settlement import PurseDiffers
 from tests.workers.audit import assert_books_are_right, count, job_states, total_nusd
 from tests.workers.bench import desk_for, policy, work_off
 from tests.workers.planned import add_budget, listing, plan, wishes
 from tests.workers.stub import Stub, answer, serving
-from workers import loop
+from workers import drain, loop
+from workers.flush import Batch, Flushed, House, flush
 
 
 async def when_told(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
@@ -80,6 +83,67 @@ def test_a_late_report_is_dropped_and_its_bill_is_posted(engine: Engine) -> None
         assert count(conn, "attempt", "state = 'unknown'") == 0
         assert total_nusd(conn, "waste") == total_nusd(conn, "posting") > 0
         assert_books_are_right(conn)
+
+
+def test_calls_that_wait_are_not_made_once_their_parcel_is_anothers(engine: Engine) -> None:
+    async def scene() -> tuple[int, int]:
+        async with serving(when_told) as late, serving() as quick:
+            slow = listing("acme/m", url=late.url, concurrency=4)
+            fast = listing("acme/m", url=quick.url)
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(6), listings=[slow])
+            async with (
+                desk_for(engine, [slow], worker="late", policy=policy(lease_s=0.6)) as at_late,
+                desk_for(engine, [fast], worker="quick") as at_quick,
+            ):
+                working = asyncio.create_task(work_off(at_late, "acme"))
+                await called(late, 4)
+                expire_leases(engine)
+                noted = rescue_all(engine).unknown_attempts
+                await work_off(at_quick, "acme")
+                # It looks after its leases three times in their length.
+                await asyncio.sleep(1)
+                late.gate.set()
+                await working
+            return noted, len(late.keys)
+
+    noted, made = loop.run(scene())
+
+    assert made == 4 < noted
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 6}
+        # Of those that were not made it is known, too, that they cost nothing.
+        assert count(conn, "attempt", "state = 'failed' AND cost_nusd = 0") == noted - made
+        assert count(conn, "attempt", "state = 'unknown'") == 0
+        assert_books_are_right(conn)
+
+
+def test_calls_that_wait_are_not_made_once_nobody_can_settle_them(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(conn: Connection, batch: Batch, house: House) -> Flushed:
+        if batch.turns:
+            raise PurseDiffers(expected=1, found=0)
+        return flush(conn, batch, house)
+
+    async def scene() -> tuple[int, int]:
+        async with serving() as stub:
+            offers = [listing("acme/m", url=stub.url, requests_per_minute=600)]
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(60), listings=offers)
+            monkeypatch.setattr(drain, "flush", broken)
+            async with desk_for(engine, offers) as desk:
+                with pytest.raises(PurseDiffers):
+                    await work_off(desk, "acme")
+                first = len(stub.keys)
+                await asyncio.sleep(1)
+            return first, len(stub.keys)
+
+    first, last = loop.run(scene())
+
+    assert first == last < 60
 
 
 def test_a_call_whose_worker_died_keeps_its_money_until_it_is_resolved(engine: Engine) -> None:
