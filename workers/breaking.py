@@ -96,8 +96,13 @@ class Breakers:
         runs, self.runs = self.runs, {}
         return runs
 
-    def give_back(self, runs: Mapping[int, Run]) -> None:
-        """Keep *runs*, which could not be shared, before what has been seen since."""
+    def give_back(self, runs: Mapping[int, Run], *, shared: Mapping[int, Breaker]) -> None:
+        """Keep *runs*, which could not be shared, before what has been seen since.
+
+        *shared* is how the breakers stood without them: else they would count twice.
+        """
+        before = {offer_id: shared.get(offer_id, Breaker()) for offer_id in runs}
+        self.shared = self.shared | before
         for offer_id, run in runs.items():
             since = self.runs.get(offer_id)
             if since is None:

@@ -245,7 +245,7 @@ class Desk:
             return
         self._compared_at = time.monotonic()
         now = self.now()
-        runs = self.breakers.take_runs(now)
+        shared, runs = self.breakers.shared, self.breakers.take_runs(now)
         known, policy = list(self._offers), self.breakers.policy
 
         def compare(conn: Connection) -> tuple[dict[int, Breaker], dict[int, int]]:
@@ -254,7 +254,7 @@ class Desk:
         try:
             fresh, workers = await self.in_thread(lambda: self._transact(compare))
         except (OperationalError, InterfaceError):
-            self.breakers.give_back(runs)
+            self.breakers.give_back(runs, shared=shared)
             return
         self._announce(fresh)
         self.breakers.shared = self.breakers.shared | fresh

@@ -74,6 +74,18 @@ def test_one_failed_probe_rests_the_offer_again() -> None:
     assert not breakers.now(1, NOON).allows(NOON)
 
 
+def test_failures_that_could_not_be_shared_count_once() -> None:
+    breakers = Breakers(policy=POLICY)
+    breakers.failed(1, "down")
+    breakers.failed(1, "down")
+
+    shared, runs = breakers.shared, breakers.take_runs(NOON)
+    assert breakers.now(1, NOON).failures == 2
+    breakers.give_back(runs, shared=shared)
+
+    assert breakers.now(1, NOON) == Breaker(failures=2)
+
+
 @pytest.fixture
 def offer_id(conn: Connection) -> int:
     sync_catalog(conn, [listing("acme/m")])
