@@ -104,11 +104,14 @@ class Stock:
 
     async def _lease(self, wanted: int) -> None:
         tries = 0
+        # Read here: flushes go on beside this, and take leases away.
+        known = [lease.parcel_id for lease in self.left]
 
         def take(conn: Connection) -> list[tuple[Lease, list[Assignment]]]:
             nonlocal tries
             tries += 1
-            return self._take_parcels(conn, wanted, again=tries > 1)
+            # The try before may have been committed, and nobody said so.
+            return self._take_parcels(conn, wanted, but=known if tries > 1 else None)
 
         found = await self._desk.in_database(take)
         self.is_dry = not found
@@ -124,14 +127,13 @@ class Stock:
                 self._begin(in_hand(job))
 
     def _take_parcels(
-        self, conn: Connection, wanted: int, *, again: bool
+        self, conn: Connection, wanted: int, *, but: list[int] | None
     ) -> list[tuple[Lease, list[Assignment]]]:
+        """Those that this worker has already beside *but*, where that is said; else new ones."""
         who: Any = {"provider_id": self._provider_id, "worker": self._desk.place.worker}
         leased: list[Leased] = []
-        if again:
-            # The try before may have been committed, and nobody said so.
-            known = [lease.parcel_id for lease in self.left]
-            leased = held_parcels(conn, **who, but=known)
+        if but is not None:
+            leased = held_parcels(conn, **who, but=but)
         if not leased:
             lease = timedelta(seconds=self._desk.policy.lease_s)
             leased = lease_parcels(conn, **who, limit=wanted, lease=lease)
