@@ -34,7 +34,7 @@ class JobMove(NamedTuple):
         spent_nusd: how much was billed.
         reason: why it was given back.
         wait_s: how long it then waits, before it is planned again, the first time; twice as
-            long each time after.
+            long each time after, but not beyond its deadline: its failure is not to be late too.
     """
 
     job_id: int
@@ -62,8 +62,10 @@ _MOVE = text("""
         deferrals = least(job.deferrals::int + (moved.state = 'queued')::int, 32767),
         deferral_reason = CASE WHEN moved.state = 'queued' THEN moved.reason END,
         not_before = CASE WHEN moved.state = 'queued'
-                     THEN now() + make_interval(secs => least(
-                         :wait_most_s, wait * power(2, least(job.deferrals, 30))))
+                     THEN least(
+                         now() + make_interval(secs => least(
+                             :wait_most_s, wait * power(2, least(job.deferrals, 30)))),
+                         CASE WHEN job.deadline > now() THEN job.deadline END)
                      ELSE job.not_before END
     FROM unnest(CAST(:ids AS bigint[]), CAST(:parcels AS bigint[]), CAST(:states AS text[]),
                 CAST(:frees AS bigint[]), CAST(:used AS bigint[]), CAST(:held AS bigint[]),

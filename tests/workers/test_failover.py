@@ -189,6 +189,19 @@ def test_a_job_whose_offers_are_all_down_waits_for_the_next_window(engine: Engin
         assert_books_are_right(conn)
 
 
+def test_a_job_that_is_given_back_is_looked_at_again_by_its_deadline(engine: Engine) -> None:
+    async def due(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        with engine.begin() as conn:
+            conn.execute(text("UPDATE job SET deadline = now() + interval '30 s'"))
+        return error(503)
+
+    do(engine, wishes(1), due)
+
+    with engine.begin() as conn:
+        assert job_states(conn) == {"queued": 1}
+        assert count(conn, "job", "not_before = deadline AND not_before > now()") == 1
+
+
 def test_an_answer_that_breaks_the_contract_is_billed_as_waste(engine: Engine) -> None:
     jobs = [Wish(key="a", task=Task.CLASSIFY, params={"labels": ["spam", "ham"]})]
 
