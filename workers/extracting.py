@@ -1,5 +1,6 @@
 """Extractive summaries: a document's own sentences, the ones that say most."""
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,15 @@ from workers.ranking import Words, scores, sentences, words_of
 SENTENCES_READ_MAX = 4_000
 """Beyond this the rest of a document is not read; about 80 000 words."""
 _SENTENCE_CHARS_MAX = 600
+_WORD_CHARS_MAX = 20
+"""Of the words of a text that is cut, on average: one without spaces may be data, or megabytes."""
+# Thai and Lao, Burmese, Khmer, Japanese, Chinese: no spaces stand between their words.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
+)
+_UNSPACED_CHARS = 2
+"""Of a word in these scripts, about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +49,8 @@ def summary(text: str, *, words_max: int, effort: Effort = FULL) -> str:
     spans = sentences(text, most=effort.sentences_read)
     lines = [text[start:end] for start, end in spans]
     if not lines:
-        return " ".join(text.split()[:words_max])
-    lengths = [len(line.split()) for line in lines]
+        return ""
+    lengths = [_words(line) for line in lines]
     chosen: list[int] = []
     left = words_max
     for at in _order(lines, effort):
@@ -50,8 +60,21 @@ def summary(text: str, *, words_max: int, effort: Effort = FULL) -> str:
         if left < 5:
             break
     if not chosen:
-        return " ".join(lines[0].split()[:words_max])
+        return _cut(lines[0], words_max)
     return " ".join(" ".join(lines[at].split()) for at in sorted(chosen))
+
+
+def _words(line: str) -> int:
+    """How many words *line* has, about, whatever its script."""
+    return len(line.split()) + len(_UNSPACED.findall(line)) // _UNSPACED_CHARS
+
+
+def _cut(line: str, words_max: int) -> str:
+    """The beginning of *line*, of about *words_max* words."""
+    begun = line[: (words_max + 1) * _SENTENCE_CHARS_MAX]
+    is_spaced = _words(begun) < 2 * len(begun.split())
+    chars = words_max * (_WORD_CHARS_MAX if is_spaced else _UNSPACED_CHARS)
+    return " ".join(begun.split()[:words_max])[:chars].strip()
 
 
 def _order(lines: list[str], effort: Effort) -> list[int]:

@@ -77,6 +77,28 @@ def test_a_summary_keeps_its_words() -> None:
     assert len(summary(REPORT, words_max=25).split()) <= 25
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "第{}季度公司收入增长，主要来自海外市场的扩张和新产品的推出。",
+        "第{}四半期の売上高は増加し、海外市場の拡大が主な要因となった。",
+        "ในไตรมาสที่{}รายได้ของบริษัทเพิ่มขึ้นจากการขยายตลาดต่างประเทศ ",
+    ],
+)
+def test_a_script_without_spaces_has_words_too(sentence: str) -> None:
+    text = "".join(sentence.format(n) for n in range(200))
+
+    assert 40 <= len(summary(text, words_max=50)) <= 150
+
+
+@pytest.mark.parametrize("text", ["长" * 100_000, "x" * 100_000, '."' * 50_000, "a " * 50_000])
+def test_a_text_without_sentences_is_cut(text: str) -> None:
+    made = summary(text, words_max=50)
+
+    assert 50 <= len(made) <= 1_000
+    assert text.startswith(made)
+
+
 def test_a_sentence_that_no_other_supports_ranks_last() -> None:
     lines = [REPORT[start:end] for start, end in sentences(REPORT)]
 
