@@ -398,6 +398,22 @@ def test_what_goes_into_requests_is_json() -> None:
     assert orjson.dumps(only(text).access.body) == b'{"top_p":0.9,"stop":[1.5,"x"]}'
 
 
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        ("{stream: true}", "stream"),
+        ("{n: 2}", "n"),
+        ("{max_tokens: 9000}", "max_tokens"),
+        ("{model: dearer}", "model"),
+        ("{generationConfig: {maxOutputTokens: 9000}}", "maxOutputTokens"),
+    ],
+)
+def test_what_a_call_says_of_itself_cannot_be_said_otherwise(body: str, name: str) -> None:
+    text = ACME.replace("    offers:", f"    body: {body}\n    offers:")
+
+    assert f"providers.acme.body: {name} is set by every call; leave it out" in refused(text)
+
+
 def test_only_true_and_false_are_truth_values() -> None:
     text = ACME.replace("    offers:", "    region: no\n    temperature: false\n    offers:")
 

@@ -5,7 +5,15 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from scheduler.domain.job import CLIENT_TASKS, Task
 from scheduler.domain.listing import Protocol, Structured
@@ -28,6 +36,32 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return float(value) if isinstance(value, Decimal) else value
+
+
+_OURS: Final = frozenset(
+    {
+        "candidateCount",
+        "contents",
+        "max_completion_tokens",
+        "max_tokens",
+        "maxOutputTokens",
+        "messages",
+        "model",
+        "n",
+        "stream",
+        "system",
+        "systemInstruction",
+    }
+)
+"""What every call says of itself; another word for it would cost what nobody has set aside."""
+
+
+def _left_alone(body: dict[str, Any]) -> dict[str, Any]:
+    inner = body.get("generationConfig")
+    ours = _OURS & (body.keys() | (inner.keys() if isinstance(inner, dict) else set()))
+    if ours:
+        raise ValueError(f"{min(ours)} is set by every call; leave it out")
+    return body
 
 
 Amount = Annotated[Decimal, BeforeValidator(_decimal), Field(ge=0, le=1_000_000)]
@@ -89,7 +123,9 @@ class Common(Entry):
     structured: Annotated[Structured, _Lax] | None = None
     temperature: bool | None = None
     limit_field: str | None = None
-    body: Annotated[dict[str, Any], BeforeValidator(_plain)] | None = None
+    body: Annotated[dict[str, Any], BeforeValidator(_plain), AfterValidator(_left_alone)] | None = (
+        None
+    )
     energy: Energy | None = None
     pace: Pace | None = None
     prices_from: Name | None = None
