@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psutil
 import pytest
 
@@ -155,15 +156,52 @@ def test_an_answer_keeps_the_output_limit_and_says_so(bill: Bill) -> None:
     assert answer.usage.output_tokens == 5
 
 
-def test_a_request_of_another_shape_is_refused(bill: Bill) -> None:
+# Like a prompt of ours, but for its labels.
+BROKEN = "Labels: x\n<document-0123456789ab>\nA text.\n</document-0123456789ab>"
+ASKED = {"model": "sandbox-large", "messages": [{"role": "user", "content": "A text."}]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        [],
+        {"model": "sandbox-large"},
+        {"model": 1, "messages": []},
+        {**ASKED, "messages": [1]},
+        {**ASKED, "max_tokens": "many"},
+        {**ASKED, "max_completion_tokens": 0},
+        {**ASKED, "response_format": "json"},
+        {**ASKED, "messages": [{"content": BROKEN}]},
+        {**ASKED, "stream": True},
+    ],
+)
+def test_a_request_that_it_cannot_do_is_refused_unbilled(bill: Bill, body: Any) -> None:
     async def does(reached: Reached) -> None:
-        for body in (b"{", b"[]", b'{"model": "sandbox-large"}', b'{"model": 1, "messages": []}'):
-            async with reached.client.post(
-                f"{reached.url}/v1/chat/completions", data=body
-            ) as response:
-                assert response.status == 400
+        data = body if isinstance(body, bytes) else orjson.dumps(body)
+        async with reached.client.post(f"{reached.url}/v1/chat/completions", data=data) as response:
+            assert response.status == 400
+            assert (await response.json())["error"]["message"]
 
     run(sandbox(bill), does)
+
+    assert rows_of(bill) == []
+
+
+def test_a_message_in_parts_is_read_like_one_of_text(bill: Bill) -> None:
+    parts = [{"type": "text", "text": "A te"}, {"type": "text", "text": "xt."}]
+
+    async def does(reached: Reached) -> list[Any]:
+        said = []
+        for content in ("A text.", parts):
+            body = {**ASKED, "messages": [{"role": "user", "content": content}]}
+            async with reached.client.post(
+                f"{reached.url}/v1/chat/completions", json=body
+            ) as response:
+                said.append((await response.json())["choices"][0]["message"]["content"])
+        return said
+
+    assert run(sandbox(bill), does) == ["A text.", "A text."]
 
 
 def test_the_process_bills_by_the_catalog_and_outlives_nothing(tmp_path: Path) -> None:

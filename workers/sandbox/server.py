@@ -84,10 +84,12 @@ class Sandbox:
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         try:
             body = orjson.loads(await request.read())
-            model = str(body["model"])
+            model, limit = str(body["model"]), _limit(body)
             asked, sent_tokens = _asked(body)
-        except (orjson.JSONDecodeError, KeyError, TypeError, IndexError):
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return _error(400, "invalid_request_error", "It is no chat completion request.")
+        if body.get("stream"):
+            return _error(400, "unsupported_value", "Answers are not streamed; leave out `stream`.")
         offer, skill = self.offers.get(model), skill_of(model)
         if offer is None or skill is None:
             return _error(404, "model_not_found", f"The model `{model[:100]}` does not exist.")
@@ -98,7 +100,7 @@ class Sandbox:
         if rule is not None and rule.fault in _UNBILLED:
             return _fault_error(rule)
         text = answer(asked, skill)
-        reply = self._reply(body, offer=offer, text=text, sent_tokens=sent_tokens)
+        reply = self._reply(limit, offer=offer, text=text, sent_tokens=sent_tokens)
         self._charge(request, reply, offer=offer, rule=rule)
         await self._wait(self.latency_s * skill.slowness + self.token_s * tokens(text))
         return await self._send(request, reply, rule)
@@ -134,10 +136,9 @@ class Sandbox:
         return 0.0
 
     def _reply(
-        self, body: dict[str, Any], *, offer: Offer, text: str, sent_tokens: int
+        self, asked_limit: int | None, *, offer: Offer, text: str, sent_tokens: int
     ) -> dict[str, Any]:
-        asked_limit = body.get("max_completion_tokens") or body.get("max_tokens")
-        limit = min(int(asked_limit or offer.output_limit), offer.output_limit)
+        limit = min(asked_limit or offer.output_limit, offer.output_limit)
         cut = text.encode("utf-8", "replace")[: 4 * limit].decode("utf-8", "ignore")
         written = tokens(cut)
         self._calls += 1
@@ -243,9 +244,25 @@ class Sandbox:
         return await self._faults(request)
 
 
+def _limit(body: dict[str, Any]) -> int | None:
+    """The longest answer that is asked for."""
+    said = body.get("max_completion_tokens", body.get("max_tokens"))
+    limit = None if said is None else int(said)
+    if limit is not None and limit < 1:
+        raise ValueError(limit)
+    return limit
+
+
+def _text(content: Any) -> str:
+    """A message's text, which may come in parts."""
+    if isinstance(content, list):
+        return "".join(str(part["text"]) for part in content)
+    return str(content)
+
+
 def _asked(body: dict[str, Any]) -> tuple[Asked, int]:
     """What the request asks for, and how many tokens were sent."""
-    messages = [str(message["content"]) for message in body["messages"]]
+    messages = [_text(message["content"]) for message in body["messages"]]
     asked = read_prompt(messages[-1])
     said = body.get("response_format") or {}
     if asked.task == "" and said.get("type") == "json_schema":
