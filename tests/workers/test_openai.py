@@ -5,13 +5,14 @@ from typing import Any
 import orjson
 import pytest
 
-from scheduler.domain.listing import Protocol, Structured
+from scheduler.domain.listing import Protocol, ProviderAccess, Structured
 from tests.workers.chat import USAGE, answered, said
 from tests.workers.scripted import DOCUMENT, KEY, SCHEMA, Heard, Say, a_call, ask
 from workers.calls import (
     Finish,
     Usage,
 )
+from workers.providers.openai import _format
 
 
 def test_an_answer_comes_with_what_is_billed_and_who_served_it() -> None:
@@ -101,16 +102,38 @@ def test_a_schema_is_sent_as_far_as_the_model_can_be_held_to_it(
     assert heard[0].body.get("response_format") == wanted
 
 
-@pytest.mark.parametrize("structured", [Structured.JSON, Structured.SCHEMA])
-@pytest.mark.parametrize("schema", [{"type": "array", "items": {"type": "string"}}, {"enum": [1]}])
-def test_what_is_no_object_is_asked_for_by_the_prompt_alone(
-    structured: Structured, schema: dict[str, Any]
-) -> None:
+def test_what_is_no_object_is_sent_where_a_server_can_be_held_to_it() -> None:
     heard: list[Heard] = []
+    schema = {"type": "array", "items": {"type": "string"}}
 
-    ask(Protocol.OPENAI, said(), a_call(schema=schema), heard=heard, structured=structured)
+    ask(Protocol.OPENAI, said(), a_call(schema=schema), heard=heard, structured=Structured.SCHEMA)
+    ask(Protocol.OPENAI, said(), a_call(schema=schema), heard=heard, structured=Structured.JSON)
 
-    assert "response_format" not in heard[0].body
+    assert heard[0].body["response_format"]["json_schema"]["schema"] == schema
+    assert "response_format" not in heard[1].body
+
+
+@pytest.mark.parametrize(
+    ("base_url", "schema", "is_sent"),
+    [
+        ("https://api.openai.com/v1", {"type": "array"}, False),
+        ("https://eu.api.openai.com/v1", {"enum": [1]}, False),
+        ("https://acme.openai.azure.com/openai/v1", {"type": "array"}, False),
+        ("https://api.openai.com/v1", {"type": "object"}, True),
+        ("https://openai.com.test/v1", {"type": "array"}, True),
+    ],
+)
+def test_openai_itself_is_sent_schemas_of_objects_alone(
+    base_url: str, schema: dict[str, Any], is_sent: bool
+) -> None:
+    access = ProviderAccess(
+        name="acme",
+        protocol=Protocol.OPENAI,
+        base_url=base_url,
+        structured=Structured.SCHEMA,
+    )
+
+    assert bool(_format(schema, access)) is is_sent
 
 
 @pytest.mark.parametrize(

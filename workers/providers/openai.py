@@ -1,5 +1,7 @@
 """OpenAI's chat completions, and every server that speaks them with small differences."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -24,6 +26,8 @@ _FINISHES = {
     "safety": Finish.REFUSAL,
     "sensitive": Finish.REFUSAL,
 }
+# OpenAI itself, and as Azure has it: only schemas of objects are taken there.
+_OPENAI = re.compile(r"^https://[^/]*\.(openai|azure)\.com(/|$)")
 
 
 class OpenAiAdapter:
@@ -68,10 +72,8 @@ class OpenAiAdapter:
         }
         if call.temperature is not None and self._access.temperature:
             body["temperature"] = call.temperature
-        # A model that is held to JSON writes an object: OpenAI refuses other schemas, and under
-        # `json_object` no answer could keep them.
-        if call.schema is not None and call.schema.get("type") == "object":
-            body |= _format(call.schema, self._access.structured)
+        if call.schema is not None:
+            body |= _format(call.schema, self._access)
         return merged(body, self._access.body)
 
     def _read(self, body: dict[str, Any], *, reply: Reply, call: Call, request_id: str) -> Answer:
@@ -100,15 +102,20 @@ class OpenAiAdapter:
         )
 
 
-def _format(schema: Any, structured: Structured) -> dict[str, Any]:
-    if structured is Structured.NONE:
-        return {}
-    if structured is Structured.JSON:
+def _format(schema: Mapping[str, Any], access: ProviderAccess) -> dict[str, Any]:
+    """What holds a model to *schema*, as far as its server can; the prompt asks for it anyhow."""
+    is_object = schema.get("type") == "object"
+    if access.structured is Structured.SCHEMA and (
+        is_object or not _OPENAI.search(access.base_url)
+    ):
+        # Not `strict`, which most schemas that people write are not fit for; the answer is
+        # checked against the schema when it is there.
+        named = {"name": "answer", "schema": dict(schema)}
+        return {"response_format": {"type": "json_schema", "json_schema": named}}
+    # Under `json_object` no other value can be an answer.
+    if access.structured is Structured.JSON and is_object:
         return {"response_format": {"type": "json_object"}}
-    # Not `strict`, which most schemas that people write are not fit for; the answer is
-    # checked against the schema when it is there.
-    named = {"name": "answer", "schema": dict(schema)}
-    return {"response_format": {"type": "json_schema", "json_schema": named}}
+    return {}
 
 
 def _text(content: Any) -> str:
