@@ -64,7 +64,7 @@ def verify_(*, path: Path | None, public_key: str | None, as_json: bool) -> None
     checkpoint = None
     if path is not None:
         known = read_public(public_key) if public_key else _own_key(settings)
-        checkpoint = read_checkpoint(path.read_text(encoding="utf-8"), public_key=known)
+        checkpoint = read_checkpoint(path.read_bytes(), public_key=known)
     started = time.monotonic()
     with (
         open_service(settings) as service,

@@ -85,8 +85,8 @@ def sign(heads: Mapping[str, Head], *, at: datetime, key: Ed25519PrivateKey) -> 
     return json.dumps(signed, indent=2, sort_keys=True) + "\n"
 
 
-def read_checkpoint(text: str, *, public_key: Ed25519PublicKey) -> Checkpoint:
-    """The checkpoint in *text*, if *public_key* proves it.
+def read_checkpoint(text: str | bytes, *, public_key: Ed25519PublicKey) -> Checkpoint:
+    """The checkpoint in *text* (a file's bytes will do), if *public_key* proves it.
 
     The key that the file itself names proves nothing: a forger would name his own.
 

@@ -55,8 +55,10 @@ def test_a_checkpoint_that_only_proves_itself_is_turned_away() -> None:
         read_checkpoint(forged, public_key=KEY.public_key())
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"heads": 1, "signature": ""}'])
-def test_a_file_that_is_no_checkpoint_is_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"heads": 1, "signature": ""}', b"\xd6\x00 a picture"]
+)
+def test_a_file_that_is_no_checkpoint_is_refused(text: str | bytes) -> None:
     with pytest.raises(BadCheckpoint, match="audit checkpoint"):
         read_checkpoint(text, public_key=KEY.public_key())
 

@@ -135,6 +135,21 @@ def test_one_altered_record_is_one_fault(day: Connection) -> None:
     assert found(day) == [ALTERED]
 
 
+@pytest.mark.parametrize(
+    "body", ["{", "", "[1]", "{}", '{"facts": 1, "calls": {}}', '{"plan": "x"}']
+)
+@pytest.mark.parametrize("stream", ["plan", "work-1"])
+def test_a_record_that_can_no_longer_be_read_is_named_and_does_not_end_the_audit(
+    day: Connection, stream: str, body: str
+) -> None:
+    tamper(day, f"UPDATE evidence SET body = '{body}' WHERE stream = '{stream}'")
+
+    findings = verify(day).findings
+
+    assert any(one.where == f"stream {stream}, record 1" for one in findings)
+    assert checks(findings) & {PLAN_RECORDS, CALLS}
+
+
 def test_a_record_whose_digest_was_made_to_fit_shows_at_the_next(day: Connection) -> None:
     row = day.execute(text(f"SELECT * FROM evidence WHERE {RECORD_4}")).one()
     before = day.execute(
