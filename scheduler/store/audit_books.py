@@ -4,7 +4,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from scheduler.store.audit_calls import CALL_RECORDS, RESULT_RECORDS
+from scheduler.store.audit_calls import (
+    CALL_RECORDS,
+    FAILURE_RECORDS,
+    RESULT_BILLS,
+    RESULT_RECORDS,
+)
 
 FAULTS_MAX = 20
 """Of one check, so many are named; the rest is like them."""
@@ -22,6 +27,7 @@ class Disagreement:
 _JOBS = """
     WITH booked AS (
         SELECT job_id, min(project_id) AS project, max(project_id) AS other_project,
+               min(tenant_id) AS tenant, max(tenant_id) AS other_tenant,
                sum(CASE kind WHEN 'reservation' THEN amount_nusd WHEN 'overrun' THEN 0
                    ELSE -amount_nusd END) AS reserved,
                coalesce(sum(amount_nusd) FILTER (WHERE kind IN ('posting', 'waste', 'overrun')), 0)
@@ -32,6 +38,9 @@ _JOBS = """
            CASE WHEN job.id IS NULL THEN 'has ledger entries, and does not exist'
                 WHEN job.project_id <> booked.project OR job.project_id <> booked.other_project
                 THEN 'is of project ' || job.project_id || '; ledger entries of it are another''s'
+                WHEN job.tenant_id <> booked.tenant OR job.tenant_id <> booked.other_tenant
+                THEN 'is of organisation ' || job.tenant_id
+                     || '; ledger entries of it are another''s'
            ELSE 'has ' || job.reserved_nusd || ' nUSD set aside and ' || job.spent_nusd
                 || ' spent; the ledger says ' || coalesce(booked.reserved, 0) || ' and '
                 || coalesce(booked.spent, 0) END AS what
@@ -39,6 +48,37 @@ _JOBS = """
     WHERE job.id IS NULL OR job.reserved_nusd <> coalesce(booked.reserved, 0)
        OR job.spent_nusd <> coalesce(booked.spent, 0)
        OR job.project_id <> booked.project OR job.project_id <> booked.other_project
+       OR job.tenant_id <> booked.tenant OR job.tenant_id <> booked.other_tenant
+"""
+
+# What is free of a job's money is of the job's day; what is kept for a call, of the call's.
+_DAYS = """
+    WITH booked AS (
+        SELECT job_id, booked_on, sum(CASE kind WHEN 'reservation' THEN amount_nusd
+                   WHEN 'overrun' THEN 0 ELSE -amount_nusd END) AS nusd
+        FROM ledger GROUP BY job_id, booked_on
+    ), kept AS (
+        SELECT job_id, booked_on, sum(nusd) AS nusd FROM (
+            SELECT id AS job_id, booked_on, reserved_nusd - held_nusd AS nusd FROM job
+            WHERE reserved_nusd > held_nusd
+          UNION ALL
+            SELECT job_id, booked_on, reserved_nusd FROM attempt WHERE state = 'unknown') AS each
+        GROUP BY job_id, booked_on
+    )
+    SELECT 'job ' || coalesce(kept.job_id, booked.job_id) AS where_,
+           'has ' || coalesce(kept.nusd, 0) || ' nUSD set aside on '
+           || coalesce(kept.booked_on, booked.booked_on) || '; the ledger says '
+           || coalesce(booked.nusd, 0) AS what
+    FROM booked FULL JOIN kept
+         ON kept.job_id = booked.job_id AND kept.booked_on = booked.booked_on
+    WHERE coalesce(booked.nusd, 0) <> coalesce(kept.nusd, 0)
+  UNION ALL
+    SELECT 'job ' || job_id, 'has ledger entries of plan ' || plan_id
+           || ', which decided nothing for it'
+    FROM (SELECT DISTINCT job_id, plan_id FROM ledger WHERE plan_id IS NOT NULL) AS named
+    WHERE NOT EXISTS (
+        SELECT FROM decision
+        WHERE decision.plan_id = named.plan_id AND decision.job_id = named.job_id)
 """
 
 _HOLDS = """
@@ -97,23 +137,27 @@ _PLANS = """
        OR plan.reserved_nusd <> coalesce(decided.reserved, 0)
 """
 
+# What an older program did not record is not compared.
 _PLAN_RECORDS = """
     WITH told AS (
         SELECT (said->>'plan')::bigint AS plan, said FROM (
             SELECT body::jsonb AS said FROM evidence WHERE kind = 'plan') AS parsed
+    ), kept AS (
+        SELECT id, jsonb_build_object(
+            'decisions_digest', encode(decisions_digest, 'hex'), 'window', window_kind,
+            'jobs', jobs, 'planned', planned, 'deferred', deferred, 'cost_nusd', cost_nusd,
+            'reserved_nusd', reserved_nusd, 'seed', seed, 'inputs', inputs, 'value', value,
+            'bound', bound, 'gap', gap, 'passes', passes, 'solve_s', solve_s, 'rows', rows
+        ) AS says FROM plan
+    ), compared AS (
+        SELECT coalesce(kept.id, told.plan) AS id,
+               CASE WHEN kept.id IS NULL THEN 'is recorded, and its row is gone'
+                    WHEN told.plan IS NULL THEN 'was put in: no record tells of it'
+               ELSE (SELECT 'is not what was recorded of it: ' || string_agg(key, ', ')
+                     FROM jsonb_each(says) WHERE said ? key AND said->key <> value) END AS what
+        FROM kept FULL JOIN told ON told.plan = kept.id
     )
-    SELECT 'plan ' || coalesce(plan.id, told.plan) AS where_,
-           CASE WHEN plan.id IS NULL THEN 'is recorded, and its row is gone'
-                WHEN told.plan IS NULL THEN 'was put in: no record tells of it'
-                ELSE 'is not what was recorded of it' END AS what
-    FROM plan FULL JOIN told ON told.plan = plan.id
-    WHERE plan.id IS NULL OR told.plan IS NULL
-       OR ROW(encode(decisions_digest, 'hex'), window_kind, jobs::text, planned::text,
-              deferred::text, cost_nusd::text, reserved_nusd::text, seed::text, inputs)
-          IS DISTINCT FROM
-          ROW(said->>'decisions_digest', said->>'window', said->>'jobs', said->>'planned',
-              said->>'deferred', said->>'cost_nusd', said->>'reserved_nusd', said->>'seed',
-              said->'inputs')
+    SELECT 'plan ' || id AS where_, what FROM compared WHERE what IS NOT NULL
 """
 
 _RESULTS = """
@@ -129,6 +173,9 @@ _RESULTS = """
 _DOCUMENTS = """
     SELECT 'document ' || id AS where_, 'its text is not the one that was taken in' AS what
     FROM document WHERE body IS NOT NULL AND sha256(convert_to(body, 'UTF8')) <> digest
+  UNION ALL
+    SELECT 'job ' || id, 'its document is gone' FROM job
+    WHERE NOT EXISTS (SELECT FROM document WHERE document.id = job.document_id)
 """
 
 BOOKS = {
@@ -136,9 +183,12 @@ BOOKS = {
     "plans against their decisions": _PLANS,
     "calls against their records": CALL_RECORDS,
     "results against the calls' records": RESULT_RECORDS,
+    "results against what was billed": RESULT_BILLS,
+    "failures against their records": FAILURE_RECORDS,
     "jobs against their results": _RESULTS,
     "documents against their digests": _DOCUMENTS,
     "the ledger against the jobs": _JOBS,
+    "the ledger against the days and plans": _DAYS,
     "the ledger against the calls": _CALLS,
     "unknown calls against the jobs": _HOLDS,
 }

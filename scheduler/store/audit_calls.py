@@ -91,13 +91,56 @@ CALL_RECORDS = f"""
     WHERE what IS NOT NULL
 """  # noqa: S608 - names of ours
 
+# An answer is digested exactly where it is the job's result.
 RESULT_RECORDS = f"""
-    WITH {_TOLD}
-    SELECT 'job ' || result.job_id AS where_,
-           CASE WHEN told.attempt IS NULL THEN 'its result names a call that no record tells of'
-           ELSE 'its result is not the one that was recorded' END AS what
-    FROM result LEFT JOIN told ON told.attempt = result.attempt_id::text
-    WHERE result.attempt_id IS NOT NULL
-      AND (encode(result.digest, 'hex') IS DISTINCT FROM told.output_digest
-           OR told.job IS DISTINCT FROM result.job_id::text)
+    WITH {_TOLD}, compared AS (
+        SELECT coalesce(result.job_id::text, told.job) AS job,
+               CASE WHEN result.job_id IS NULL
+                    THEN 'its answer is recorded, and is not its result'
+                    WHEN told.attempt IS NULL
+                    THEN 'its result names a call that no record tells of'
+                    WHEN encode(result.digest, 'hex') <> told.output_digest
+                         OR result.job_id::text IS DISTINCT FROM told.job
+                         OR result.offer_id::text IS DISTINCT FROM told.offer
+                         OR result.reduction IS DISTINCT FROM told.reduction
+                    THEN 'its result is not the one that was recorded' END AS what
+        FROM (SELECT * FROM result WHERE attempt_id IS NOT NULL) AS result
+        FULL JOIN (SELECT * FROM told WHERE output_digest IS NOT NULL) AS told
+             ON told.attempt = result.attempt_id::text
+    )
+    SELECT 'job ' || job AS where_, what FROM compared WHERE what IS NOT NULL
 """  # noqa: S608 - names of ours
+
+# A bill that came after the result is the job's, and not in what its result says.
+RESULT_BILLS = f"""
+    WITH {_TOLD}, late AS (
+        SELECT attempt.job_id, sum(resolved.cost_nusd::numeric) AS nusd
+        FROM resolved JOIN attempt ON attempt.id::text = resolved.attempt GROUP BY attempt.job_id
+    )
+    SELECT 'job ' || job.id AS where_,
+           'its result says ' || result.cost_nusd || ' nUSD, organisation ' || result.tenant_id
+           || '; the job says ' || job.spent_nusd || ', organisation ' || job.tenant_id AS what
+    FROM result JOIN job ON job.id = result.job_id LEFT JOIN late ON late.job_id = job.id
+    WHERE result.tenant_id <> job.tenant_id OR result.cost_nusd > job.spent_nusd
+       OR result.cost_nusd < job.spent_nusd - coalesce(late.nusd, 0)
+"""  # noqa: S608 - names of ours
+
+# A plan that ends a job has the reason in its decision; a worker digests it into its record.
+FAILURE_RECORDS = """
+    WITH told AS (
+        SELECT (failure->>0)::bigint AS job_id, failure->>1 AS digest
+        FROM (SELECT body::jsonb AS said FROM evidence WHERE kind = 'calls' OFFSET 0) AS parsed
+        CROSS JOIN LATERAL jsonb_array_elements(said->'failed') AS failures (failure)
+    ), failed AS (
+        SELECT result.job_id, result.reason, result.digest, decision.deferral_reason
+        FROM result JOIN job ON job.id = result.job_id
+        LEFT JOIN decision ON decision.plan_id = job.plan_id AND decision.job_id = job.id
+        WHERE result.status = 'failed'
+    )
+    SELECT 'job ' || coalesce(failed.job_id, told.job_id) AS where_,
+           CASE WHEN failed.job_id IS NULL THEN 'is recorded as failed, and is not'
+           ELSE 'did not fail for the reason that was recorded' END AS what
+    FROM failed FULL JOIN told ON told.job_id = failed.job_id
+    WHERE failed.job_id IS NULL OR failed.reason <> failed.deferral_reason
+       OR encode(failed.digest, 'hex') <> told.digest
+"""

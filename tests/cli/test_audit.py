@@ -75,6 +75,7 @@ def test_what_the_database_forgot_its_checkpoint_remembers(
         "DELETE FROM evidence_head WHERE stream = 'plan'",
         "DELETE FROM plan",
         "DELETE FROM decision",
+        "UPDATE ledger SET plan_id = NULL",
     )
 
     alone = run("audit", "verify", database=own_day_url)

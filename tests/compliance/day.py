@@ -86,9 +86,10 @@ def _plan(conn: Connection) -> None:
     ]
     rows.append([4, *[None] * 10, "[]", "no budget"])
     digest = decisions_digest(rows)
+    rows_of_the_solve = [{"name": "default 2026-11", "limit": 1e16, "use": -0.0, "price": 1e-7}]
     plan = NewPlan(
         window_kind="continuous", jobs=4, planned=3, deferred=1, value=2.4, bound=2.5, gap=0.1,
-        passes=3, solve_s=0.1, seed=1, cost_nusd=150, reserved_nusd=300, rows=[],
+        passes=3, solve_s=0.1, seed=1, cost_nusd=150, reserved_nusd=300, rows=rows_of_the_solve,
         inputs={"policy": "ab"}, decisions_digest=digest,
     )  # fmt: skip
     conn.execute(text("SET LOCAL session_replication_role = replica"))  # decisions before jobs
@@ -97,7 +98,8 @@ def _plan(conn: Connection) -> None:
     body = {
         "plan": 1, "window": "continuous", "jobs": 4, "planned": 3, "deferred": 1, "seed": 1,
         "cost_nusd": 150, "reserved_nusd": 300, "inputs": {"policy": "ab"},
-        "decisions_digest": digest.hex(),
+        "decisions_digest": digest.hex(), "value": 2.4, "bound": 2.5, "gap": 0.1, "passes": 3,
+        "solve_s": 0.1, "rows": rows_of_the_solve,
     }  # fmt: skip
     append(conn, stream="plan", kind="plan", bodies=[body])
 
@@ -117,7 +119,8 @@ def _calls(conn: Connection) -> None:
             [str(id_), job, 1, 1, "summarize-1", "00", "none", state, cost, 20, 20, "stop",
              "small-1", "r-1", seal]
         )  # fmt: skip
-    body = {"facts": CALL_FACTS, "calls": facts, "worker": "w"}
+    failed = [[2, hashlib.sha256(b"refused").hexdigest()]]
+    body = {"facts": CALL_FACTS, "calls": facts, "worker": "w", "failed": failed}
     append(conn, stream="work-1", kind="calls", bodies=[body])
 
 

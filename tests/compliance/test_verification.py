@@ -49,12 +49,24 @@ PLAN_DECISIONS = "plans against their decisions"
 CALLS = "calls against their records"
 RESULTS = "results against their digests"
 RESULT_RECORDS = "results against the calls' records"
+RESULT_BILLS = "results against what was billed"
+FAILURES = "failures against their records"
 JOBS = "jobs against their results"
 DOCUMENTS = "documents against their digests"
 LEDGER_JOBS = "the ledger against the jobs"
+LEDGER_DAYS = "the ledger against the days and plans"
 LEDGER_CALLS = "the ledger against the calls"
 LEDGER_BUDGETS = "the ledger against the budgets"
 UNKNOWN = "unknown calls against the jobs"
+
+UNANSWERED = (
+    "UPDATE result SET status = 'failed', output = NULL, reason = 'x', digest = sha256('x'),"
+    " attempt_id = NULL, offer_id = NULL, reduction = NULL WHERE job_id = 1"
+)
+PUT_OFF = (
+    "UPDATE decision SET offer_id = NULL, price_id = NULL, reduction = NULL,"
+    " reserved_nusd = NULL, deferral_reason = 'y' WHERE job_id = 1"
+)
 
 CALL_A, CALL_B, CALL_C = (f"attempt {attempt}" for attempt in (ANSWERED, WASTED, LOST))
 
@@ -199,6 +211,10 @@ def test_a_record_whose_digest_was_made_to_fit_shows_at_the_next(day: Connection
         ("UPDATE plan SET decisions_digest = ''", "plan 1", PLAN_RECORDS),
         ("UPDATE plan SET seed = 2", "plan 1", PLAN_RECORDS),
         ("UPDATE plan SET cost_nusd = 149", "plan 1", PLAN_RECORDS),
+        ("UPDATE plan SET value = 2.5", "plan 1", PLAN_RECORDS),
+        ("UPDATE plan SET bound = 2.4", "plan 1", PLAN_RECORDS),
+        ("UPDATE plan SET gap = 0, passes = 4, solve_s = 1", "plan 1", PLAN_RECORDS),
+        ("UPDATE plan SET rows = jsonb_set(rows, '{0,price}', '2e-7')", "plan 1", PLAN_RECORDS),
         ('UPDATE plan SET inputs = \'{"policy": "cd"}\'', "plan 1", PLAN_RECORDS),
         ("DELETE FROM plan", "plan 1", PLAN_RECORDS),
         (
@@ -235,9 +251,23 @@ def test_a_record_whose_digest_was_made_to_fit_shows_at_the_next(day: Connection
             "job 1",
             RESULT_RECORDS,
         ),
+        ("UPDATE result SET offer_id = 2 WHERE job_id = 1", "job 1", RESULT_RECORDS),
+        ("UPDATE result SET reduction = 'light' WHERE job_id = 1", "job 1", RESULT_RECORDS),
+        (f"{UNANSWERED}; UPDATE job SET state = 'failed' WHERE id = 1", "job 1", RESULT_RECORDS),
+        ("UPDATE result SET cost_nusd = 59 WHERE job_id = 1", "job 1", RESULT_BILLS),
+        ("UPDATE result SET cost_nusd = 41 WHERE job_id = 2", "job 2", RESULT_BILLS),
+        ("UPDATE result SET tenant_id = 2 WHERE job_id = 2", "job 2", RESULT_BILLS),
+        (
+            "UPDATE result SET reason = 'x', digest = sha256('x') WHERE job_id = 2",
+            "job 2",
+            FAILURES,
+        ),
+        (f"{PUT_OFF}; {UNANSWERED}", "job 1", FAILURES),
+        ("DELETE FROM result WHERE job_id = 2", "job 2", FAILURES),
         ("DELETE FROM result WHERE job_id = 1", "job 1", JOBS),
         ("UPDATE job SET state = 'done' WHERE id = 2", "job 2", JOBS),
         ("UPDATE document SET body = 'x' WHERE id = 2", "document 2", DOCUMENTS),
+        ("DELETE FROM document WHERE id = 2", "job 2", DOCUMENTS),
         ("UPDATE ledger SET amount_nusd = 99 WHERE job_id = 3", "job 3", LEDGER_JOBS),
         ("UPDATE ledger SET kind = 'waste' WHERE kind = 'posting'", CALL_A, LEDGER_CALLS),
         ("UPDATE ledger SET kind = 'posting' WHERE kind = 'waste'", CALL_B, LEDGER_CALLS),
@@ -256,6 +286,15 @@ def test_a_record_whose_digest_was_made_to_fit_shows_at_the_next(day: Connection
             LEDGER_BUDGETS,
         ),
         ("UPDATE ledger SET job_id = 9 WHERE job_id = 3", "job 9", LEDGER_JOBS),
+        (
+            "UPDATE ledger SET booked_on = booked_on + 1 WHERE kind = 'release' AND job_id = 1",
+            "job 1",
+            LEDGER_DAYS,
+        ),
+        ("UPDATE ledger SET booked_on = booked_on + 1 WHERE job_id = 3", "job 3", LEDGER_DAYS),
+        ("UPDATE attempt SET booked_on = booked_on + 1 WHERE job_id = 3", "job 3", LEDGER_DAYS),
+        ("UPDATE ledger SET plan_id = 2 WHERE job_id = 3", "job 3", LEDGER_DAYS),
+        ("UPDATE ledger SET tenant_id = 2 WHERE kind = 'release'", "job 1", LEDGER_JOBS),
         ("UPDATE job SET spent_nusd = 59 WHERE id = 1", "job 1", LEDGER_JOBS),
         ("UPDATE budget SET spent_nusd = 99", "budget default", LEDGER_BUDGETS),
         ("UPDATE budget SET overrun_nusd = 1", "budget default", LEDGER_BUDGETS),
@@ -281,6 +320,19 @@ def test_what_an_unknown_call_turned_out_to_cost_is_part_of_the_trail(day: Conne
     tamper(day, "UPDATE attempt SET cost_nusd = 71 WHERE job_id = 3")
 
     assert f"{CALL_C}: cost_nusd is 71, recorded as 70" in found(day)
+
+
+def test_a_bill_that_comes_after_the_result_is_not_in_it(day: Connection) -> None:
+    day.execute(text("UPDATE job SET state = 'failed', finished_at = now() WHERE id = 3"))
+    day.execute(
+        text(
+            "INSERT INTO result (job_id, tenant_id, status, reason, cost_nusd, digest)"
+            " VALUES (3, 1, 'failed', 'x', 0, sha256('x'))"
+        )
+    )
+    resolve(day, Resolution(attempt_id=LOST, cost_nusd=70), by="finance")
+
+    assert verify(day).findings == ()
 
 
 def test_what_an_altered_call_was_is_told(day: Connection) -> None:
