@@ -27,8 +27,10 @@ _THOUGHT = re.compile(
 )
 _POINT_MAX: Final = 1e16
 """From here on orjson spells a float with an exponent, and Postgres without."""
+_WHOLE_LEAST: Final = -(2**63)
 _WHOLE_MAX: Final = 2**64
-"""From here on orjson reads a whole number as a float."""
+"""Whole numbers below the one, and from the other on, orjson reads as floats, and spells no other
+way."""
 
 
 class OutputInvalid(Refused):
@@ -178,7 +180,8 @@ def _kept(value: Output) -> Output:
     if isinstance(value, float):
         if value == 0:
             return 0.0
-        return int(value) if _POINT_MAX <= abs(value) < _WHOLE_MAX else value
+        is_whole = abs(value) >= _POINT_MAX and _WHOLE_LEAST <= value < _WHOLE_MAX
+        return int(value) if is_whole else value
     if isinstance(value, list):
         return [_kept(one) for one in value]
     if isinstance(value, dict):

@@ -113,7 +113,18 @@ def test_a_whole_number_of_64_bits_keeps_its_digits() -> None:
 
 @pytest.mark.parametrize(
     "figure",
-    ["-0.0", "-0", "1e16", "-1.5e16", "12345678901234567.89", "1e19", "1e20", "6e23", "1e-7"],
+    [
+        "-0.0",
+        "-0",
+        "1e16",
+        "-1.5e16",
+        "12345678901234567.89",
+        "1e19",
+        "-1e19",
+        "1e20",
+        "6e23",
+        "1e-7",
+    ],
 )
 def test_a_figure_is_spelled_the_same_when_it_comes_back_from_the_database(
     conn: Connection, figure: str
