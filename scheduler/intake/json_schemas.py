@@ -43,6 +43,9 @@ def _problem(spelt: str) -> str | None:
     except SchemaError as error:
         where = "/".join(map(str, error.absolute_path)) or "it"
         return f"is no JSON Schema: {where}: {error.message[:300]}"
+    if all(f'"{name}":' in spelt for name in ("patternProperties", "unevaluatedProperties")):
+        # The checker matches such names by `re`, which may never end, and it alone can tell them.
+        return "has patternProperties beside unevaluatedProperties; use additionalProperties"
     # A reference elsewhere would make a worker fetch what a client names.
     resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
     for ref, base in _references(schema, resolver):

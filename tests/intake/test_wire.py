@@ -97,6 +97,13 @@ def test_a_misspelt_task_is_refused_with_the_task_that_was_meant() -> None:
         ({"labels": ["a", "b"]}, "labels is not for summarize"),
         ({"task": "classify", "labels": ["a", "a"]}, "twice"),
         ({"task": "extract", "schema": {"type": "nonsense"}}, "no JSON Schema"),
+        (
+            {
+                "task": "extract",
+                "schema": {"patternProperties": {"^(a|aa)+$": {}}, "unevaluatedProperties": False},
+            },
+            "use additionalProperties",
+        ),
         ({"task": "extract", "schema": {"$ref": "http://elsewhere/"}}, "$defs"),
         ({"task": "extract", "schema": {"$ref": "#/$defs/absent"}}, "where no schema is"),
         ({"task": "extract", "schema": {"type": "object", "$ref": "#/type"}}, "where no schema is"),
