@@ -25,6 +25,10 @@ _FENCE = re.compile(r"```[\w-]*[^\S\n]*\n(.*?)```", re.DOTALL)
 _THOUGHT = re.compile(
     r"\A\s*<think>.*?</think>\s*|\A(?:(?!</?think>).)*</think>[^\S\n]*\n\s*", re.DOTALL
 )
+_START = re.compile(r"[{\[]")
+VALUES_MAX: Final = 20
+"""How many values among words are looked at."""
+_DECODER: Final = json.JSONDecoder()
 _POINT_MAX: Final = 1e16
 """From here on orjson spells a float with an exponent, and Postgres without."""
 _WHOLE_LEAST: Final = -(2**63)
@@ -112,31 +116,8 @@ def _plain(label: str) -> str:
 
 
 def _value(task: Task, said: str, schema: Mapping[str, Any]) -> Output:
-    value = _parsed(task, said)
-    try:
-        hold(value, schema)
-    except ValidationError as error:
-        where = "/".join(str(step) for step in error.absolute_path)[:100] or "the whole"
-        raise OutputInvalid(
-            task=task, reason=f"{where} breaks the schema's `{error.validator}`"
-        ) from None
-    except SchemaError as error:
-        raise OutputInvalid(
-            task=task, reason=f"the job's schema is wrong at {error.json_path}"
-        ) from None
-    except Unresolvable:
-        raise OutputInvalid(
-            task=task, reason="the job's schema refers to what is not in it"
-        ) from None
-    except (RecursionError, TimeoutError, regex.error) as error:
-        raise OutputInvalid(
-            task=task, reason=f"the job's schema cannot be held ({type(error).__name__})"
-        ) from None
-    return value
-
-
-def _parsed(task: Task, said: str) -> Output:
-    """The JSON value in *said*: all of it, in a code fence, or behind some words."""
+    """The first JSON value in *said* that keeps to *schema*; it may stand behind others."""
+    wrong: OutputInvalid | None = None
     for candidate in _candidates(said):
         try:
             value = _kept(orjson.loads(candidate))
@@ -144,30 +125,56 @@ def _parsed(task: Task, said: str) -> Output:
             continue
         except RecursionError:
             raise OutputInvalid(task=task, reason="it is nested too deep") from None
-        if _loses_digits(candidate):
-            raise OutputInvalid(
+        found = _broken_rule(task, value, schema)
+        if found is None and _loses_digits(candidate):
+            found = OutputInvalid(
                 task=task,
                 reason="it has a whole number beyond 64 bits, which would lose digits; let the "
                 "schema ask for a string",
             )
-        return value
-    raise OutputInvalid(task=task, reason="it is not JSON")
+        if found is None:
+            return value
+        wrong = wrong or found
+    raise wrong or OutputInvalid(task=task, reason="it is not JSON")
+
+
+def _broken_rule(task: Task, value: Output, schema: Mapping[str, Any]) -> OutputInvalid | None:
+    """Which rule of *schema* the *value* breaks, or None.
+
+    Raises:
+        OutputInvalid: no value can be held to such a schema.
+    """
+    try:
+        hold(value, schema)
+    except ValidationError as error:
+        where = "/".join(str(step) for step in error.absolute_path)[:100] or "the whole"
+        return OutputInvalid(task=task, reason=f"{where} breaks the schema's `{error.validator}`")
+    except SchemaError as error:
+        reason = f"the job's schema is wrong at {error.json_path}"
+    except Unresolvable:
+        reason = "the job's schema refers to what is not in it"
+    except (RecursionError, TimeoutError, regex.error) as error:
+        reason = f"the job's schema cannot be held ({type(error).__name__})"
+    else:
+        return None
+    raise OutputInvalid(task=task, reason=reason)
 
 
 def _candidates(said: str) -> Iterator[str]:
+    """What may be a JSON value: all of *said*, what stands in code fences, or among words."""
     yield said
     yield from (fenced.strip() for fenced in _FENCE.findall(said))
-    start = re.search(r"[{\[]", said)
-    if start:
-        yield _first_value(said[start.start() :])
-
-
-def _first_value(said: str) -> str:
-    try:
-        _, end = json.JSONDecoder().raw_decode(said)
-    except (ValueError, RecursionError):
-        return said
-    return said[:end]
+    at = 0
+    for _ in range(VALUES_MAX):
+        start = _START.search(said, at)
+        if start is None:
+            return
+        try:
+            _, at = _DECODER.raw_decode(said, start.start())
+        except (ValueError, RecursionError):
+            # What stands within something broken is a part of an answer, and no answer.
+            return
+        yield said[start.start() : at]
 
 
 def _kept(value: Output) -> Output:

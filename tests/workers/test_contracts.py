@@ -67,6 +67,9 @@ def test_a_text_about_thinking_stays_whole() -> None:
         '```\n{"total": 3}```',
         'Here it is:\n```json\n{"total": 3}\n```\nAnything else?',
         'Here it is: {"total": 3} as asked.',
+        'By page [4] of it: {"total": 3}',
+        '{"type": "object"} asks for this: {"total": 3}',
+        'As [asked]:\n```json\n{"type": "object"}\n```\n```json\n{"total": 3}\n```',
         '<think>{"total": 9}</think>{"total": 3}',
     ],
 )
@@ -79,6 +82,8 @@ def test_json_is_found_where_models_put_it(text: str) -> None:
     [
         ("none", "not JSON"),
         ('{"total": 3', "not JSON"),
+        ('[{"total": 3}, {"total": 4}', "not JSON"),
+        ('{"more": {"total": 3}}', "`required`|`additionalProperties`"),
         ('{"total": NaN}', "not JSON"),
         ('{"who": "x"}', "`required`"),
         ('{"total": "3"}', "total breaks the schema's `type`"),
