@@ -37,6 +37,8 @@ UNKNOWN_LATER = [
     (Say(body=b'{"choices": [{"mess'), OutcomeUnknown),
     (Say(body=b""), OutcomeUnknown),
     (Say(body={"choices": []}), OutcomeUnknown),
+    (Say(body={"choices": [], "error": None}), OutcomeUnknown),
+    (Say(status=202, body=b""), OutcomeUnknown),
     (Say(body={"choices": [{"message": None}]}), OutcomeUnknown),
     (Say(body=[1]), OutcomeUnknown),
     (Say(body={"x": "y" * 500}, cut_after=100), OutcomeUnknown),
@@ -122,7 +124,10 @@ def test_a_document_that_a_router_flagged_says_nothing_of_the_key() -> None:
 
 
 def test_an_error_wrapped_into_a_success_is_an_error() -> None:
-    assert isinstance(error_of(Say(body={"error": {"code": 429, "message": "slow"}})), RateLimited)
+    said = {"error": {"code": 429, "message": "slow"}}
+
+    assert isinstance(error_of(Say(body=said)), RateLimited)
+    assert isinstance(error_of(Say(body=said | {"choices": []})), RateLimited)
 
 
 def test_a_provider_that_says_nothing_is_given_up_at_its_time() -> None:

@@ -1,5 +1,7 @@
 """What is sent to a provider: one request, whose headers nobody can break out of."""
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.domain.listing import Protocol
@@ -19,6 +21,13 @@ def test_a_header_of_the_catalogs_takes_the_place_of_ours_whatever_its_case() ->
 
     assert [value for name, value in headers if name == "user-agent"] == ["acme"]
     assert [value for name, value in headers if name == "content-type"] == ["application/x"]
+
+
+@pytest.mark.parametrize("status", [201, 203])
+def test_a_gateways_other_word_for_success_is_one(status: int) -> None:
+    say = said()
+
+    assert ask(Protocol.OPENAI, replace(say, status=status)).text == "It closes in May."
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\0"])

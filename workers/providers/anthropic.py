@@ -44,7 +44,7 @@ class AnthropicAdapter:
         )
         body = read_json(reply.body)
         request_id = reply.headers.get("request-id") or str(body.get("request_id") or "")
-        if reply.status != 200:
+        if not reply.is_success:
             raise failure(
                 _complaint(body), reply=reply, access=self._access, call=call, request_id=request_id
             )

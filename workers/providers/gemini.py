@@ -41,7 +41,7 @@ class GeminiAdapter:
         )
         body = read_json(reply.body)
         request_id = str(body.get("responseId") or "")
-        if reply.status != 200:
+        if not reply.is_success:
             raise failure(
                 _complaint(body), reply=reply, access=self._access, call=call, request_id=request_id
             )

@@ -54,6 +54,11 @@ class Reply(NamedTuple):
     body: bytes
     seconds: float
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the provider did it; a gateway may say 201 or 203 for that."""
+        return 200 <= self.status < 300
+
 
 class Wire:
     """Sends one offer's calls."""

@@ -51,7 +51,7 @@ class OpenAiAdapter:
         )
         body = read_json(reply.body)
         request_id = reply.headers.get("x-request-id", "")
-        if reply.status != 200 or ("error" in body and "choices" not in body):
+        if not reply.is_success or (body.get("error") and not body.get("choices")):
             raise failure(
                 _complaint(body),
                 reply=_as_said(reply, body),
@@ -164,7 +164,7 @@ def _complaint(body: dict[str, Any]) -> Complaint:
 
 def _as_said(reply: Reply, body: dict[str, Any]) -> Reply:
     """*reply* with the status that its error names, where a router wrapped it into a 200."""
-    if reply.status != 200:
+    if not reply.is_success:
         return reply
     said = body["error"]
     code = said.get("code") if isinstance(said, dict) else None
