@@ -6,13 +6,29 @@ from datetime import date
 from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
-from scheduler.domain.errors import BudgetExceeded
+from scheduler.domain.errors import Refused
+from scheduler.domain.money import usd_text
 from scheduler.store.ledger import BOOKING
 from scheduler.store.tables.money import budget
 from scheduler.store.tables.scopes import scope
 
 ALWAYS = date(2000, 1, 1), date(2100, 1, 1)
 """From when to when a budget is that lasts as long as whatever it is for, like a run."""
+
+
+class LimitTooLow(Refused):
+    """A budget was to have a limit below what it bears already."""
+
+    def __init__(
+        self, *, budget: str, limit_nusd: int, spent_nusd: int, reserved_nusd: int
+    ) -> None:
+        super().__init__(
+            f"budget {budget} cannot be limited to {usd_text(limit_nusd)}: in its period "
+            f"{usd_text(spent_nusd)} is spent already, and {usd_text(reserved_nusd)} set aside"
+        )
+        self.budget = budget
+        self.limit_nusd = limit_nusd
+        self.used_nusd = spent_nusd + reserved_nusd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,16 +72,20 @@ def set_budget(
     A new budget begins with what the ledger already holds for its scope and period.
 
     Raises:
-        BudgetExceeded: more than *limit_nusd* is already spent or set aside.
+        LimitTooLow: more than *limit_nusd* is already spent or set aside.
     """
     # Alone: an entry booked meanwhile would miss the new budget.
     conn.execute(select(func.pg_advisory_xact_lock(*BOOKING)))
     period = {"scope_id": scope_id, "starts_on": starts_on, "ends_on": ends_on}
     booked = conn.execute(_BOOKED, period).one()
-    used_nusd = booked.reserved_nusd + booked.spent_nusd
-    if used_nusd > limit_nusd:
+    if booked.reserved_nusd + booked.spent_nusd > limit_nusd:
         path = conn.execute(select(scope.c.path).where(scope.c.id == scope_id)).scalar_one()
-        raise BudgetExceeded(budget=path, asked_nusd=used_nusd, free_nusd=limit_nusd)
+        raise LimitTooLow(
+            budget=path,
+            limit_nusd=limit_nusd,
+            spent_nusd=booked.spent_nusd,
+            reserved_nusd=booked.reserved_nusd,
+        )
     conn.execute(
         insert(budget)
         .values(limit_nusd=limit_nusd, **period, **booked._asdict())

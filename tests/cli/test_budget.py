@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scheduler.domain.errors import BudgetExceeded
 from scheduler.domain.money import BadAmount
 from scheduler.reporting.periods import BadPeriod
+from scheduler.store.budgets import LimitTooLow
 from scheduler.store.scopes import BadScope
 from tests.cli.conftest import Run
 
@@ -64,7 +64,7 @@ def test_what_makes_no_sense_is_refused(
 def test_a_limit_below_what_is_used_is_refused(run: Run, day_url: str) -> None:
     arguments = ("budget", "set", "default", "--limit", "0.0000001", "--period", "year")
 
-    assert isinstance(run(*arguments, database=day_url).exception, BudgetExceeded)
+    assert isinstance(run(*arguments, database=day_url).exception, LimitTooLow)
 
 
 def test_with_no_budget_today_the_list_says_how_to_make_one(run: Run, database_url: str) -> None:

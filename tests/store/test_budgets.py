@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.errors import BudgetExceeded
 from scheduler.domain.ledger import EntryKind
-from scheduler.store.budgets import list_budgets
+from scheduler.store.budgets import LimitTooLow, list_budgets
 from scheduler.store.ledger import NoBudget, book
 from scheduler.store.reports import budget_standings
 from tests.store.books import DAY, MONTH, PROJECT, YEAR, budget, entry, figures
@@ -48,7 +48,8 @@ def test_a_limit_below_what_is_used_is_refused(conn: Connection) -> None:
     budget(conn, PROJECT, 100)
     book(conn, [entry(conn, RESERVATION, 80)])
 
-    with pytest.raises(BudgetExceeded, match="80 nUSD"):
+    said = rf"budget {PROJECT} cannot be limited to \$0.000000079: .* \$0.00000008 set aside"
+    with pytest.raises(LimitTooLow, match=said):
         budget(conn, PROJECT, 79)
 
     assert figures(conn, PROJECT) == (0, 80, 20, 0)
