@@ -201,15 +201,15 @@ class Desk:
         return list(self._channels.values())
 
     def _open(self, offer: CalledOffer) -> Channel:
-        limit = pace.Limit(
-            requests_per_minute=offer.requests_per_minute,
-            tokens_per_minute=offer.tokens_per_minute,
-        )
+        def limit() -> pace.Limit:
+            # As it is now: it may be changed while this process runs.
+            return self._offers[offer.id].limit
 
         async def take(requests: int, tokens: int) -> float:
+            now = limit()
             return await self.in_database(
                 lambda conn: pace.take(
-                    conn, offer_id=offer.id, limit=limit, requests=requests, tokens=tokens
+                    conn, offer_id=offer.id, limit=now, requests=requests, tokens=tokens
                 )
             )
 

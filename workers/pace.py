@@ -44,12 +44,13 @@ def _let_through(limit: Limit, tokens_each: int, *, for_s: float) -> int:
 class Pacer:
     """One offer's allowance in this process: used up here, filled from the shared line.
 
-    *then* is called whenever there may be more; it must not block.
+    *limit* tells what the offer lets through now.  *then* is called whenever there may be more;
+    it must not block.
     """
 
     def __init__(
         self,
-        limit: Limit,
+        limit: Callable[[], Limit],
         *,
         take: Take,
         then: Callable[[], None],
@@ -92,7 +93,7 @@ class Pacer:
         await self._sleep(await self._take(1, tokens))
 
     async def _fill(self, tokens: int, waiting: int) -> None:
-        more = slice_for(self._limit, waiting=waiting, tokens_each=tokens)
+        more = slice_for(self._limit(), waiting=waiting, tokens_each=tokens)
         drops = self._drops
         try:
             wait_s = await self._take(more.requests, more.tokens)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from scheduler.domain.money import PUSD_PER_NUSD
+from scheduler.store.pace import Limit
 from scheduler.store.tables.catalog import offer, price, provider
 
 
@@ -26,6 +27,14 @@ class CalledOffer:
     output_limit: int
     concurrency: int
     off_reason: str | None
+
+    @property
+    def limit(self) -> Limit:
+        """What all workers together may ask of it."""
+        return Limit(
+            requests_per_minute=self.requests_per_minute,
+            tokens_per_minute=self.tokens_per_minute,
+        )
 
     @property
     def off_text(self) -> str | None:

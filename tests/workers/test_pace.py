@@ -15,7 +15,7 @@ from tests.workers.audit import job_states
 from tests.workers.bench import desk_for, work_off
 from tests.workers.planned import add_budget, listing, plan, wishes
 from tests.workers.stub import Stub, answer, serving
-from workers import loop
+from workers import desk, loop
 from workers.pace import Pacer, slice_for
 
 PER_SECOND = Limit(requests_per_minute=60, tokens_per_minute=6_000, burst_s=0)
@@ -101,7 +101,7 @@ def test_calls_wait_until_their_slice_begins() -> None:
 
         ready = asyncio.Event()
         limit = Limit(requests_per_minute=1_200, tokens_per_minute=10**9)
-        pacer = Pacer(limit, take=take, then=ready.set, sleep=sleep)
+        pacer = Pacer(lambda: limit, take=take, then=ready.set, sleep=sleep)
         assert not pacer.try_pass(1, waiting=100)
         await ready.wait()
         passed = 0
@@ -122,7 +122,7 @@ class Line:
         self.open.set()
         self.filled = asyncio.Event()
         limit = Limit(requests_per_minute=1_200, tokens_per_minute=10**9)
-        self.pacer = Pacer(limit, take=self._take, then=self.filled.set)
+        self.pacer = Pacer(lambda: limit, take=self._take, then=self.filled.set)
 
     async def _take(self, requests: int, tokens: int) -> float:  # noqa: ARG002 - a pacer's
         self.takes.append(requests)
@@ -211,3 +211,34 @@ def test_workers_together_keep_to_the_offers_limit(engine: Engine) -> None:
         within = sum(start <= time < start + 1 for time in times[first:])
         assert within <= 40 + 40 + 2 * 20
     assert times[-1] - times[0] >= (120 - 40 - 40) / 40
+
+
+def test_a_limit_that_is_changed_holds_for_workers_that_run(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def told(conn: Connection, *, limit: Limit, **what: int) -> float:
+        asked.append(limit.requests_per_minute)
+        return take(conn, limit=limit, **what)
+
+    async def lower(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        with engine.begin() as conn:
+            conn.execute(text("UPDATE offer SET requests_per_minute = 6_000"))
+        return answer(stub, request, body)
+
+    async def scene() -> None:
+        async with serving(lower) as stub:
+            offers = [listing("acme/m", url=stub.url, requests_per_minute=60_000, concurrency=2)]
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(60), listings=offers)
+            async with desk_for(engine, offers) as at_desk:
+                await work_off(at_desk, "acme")
+
+    monkeypatch.setattr(desk, "CATALOG_S", 0.0)
+    monkeypatch.setattr(desk.pace, "take", told)
+    loop.run(scene())
+
+    assert asked[0] == 60_000
+    assert asked[-1] == 6_000
