@@ -104,7 +104,10 @@ class Ringer:
         return self._producer
 
     def _troubles(self) -> tuple[type[BaseException], ...]:
-        own = () if self._connection is None else self._connection.recoverable_connection_errors
+        if self._connection is None:
+            return (BrokerError, OperationalError, OSError)
+        # Those of channels, too: a login that is refused is one, and a person may mend it.
+        own = (*self._connection.connection_errors, *self._connection.channel_errors)
         return (BrokerError, OperationalError, OSError, *own)
 
 

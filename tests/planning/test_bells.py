@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import structlog
+from amqp.exceptions import AccessRefused
 from celery import Celery
 from sqlalchemy import Engine, text
 
@@ -168,6 +169,21 @@ def test_a_broker_that_is_away_is_named_and_the_bell_stays_due(
 
     assert "secret" not in str(away.value)
     assert ring(parcels, app) == 1
+
+
+def test_a_login_that_the_broker_refuses_is_waited_out(parcels: Engine) -> None:
+    add_parcel(parcels)
+
+    class Refusing(Ringer):
+        """Its broker closes every connection as RabbitMQ does where the password is wrong."""
+
+        def _ready(self) -> Any:
+            self._connection = self._app.connection_for_write()
+            raise AccessRefused("Login was refused")
+
+    app = Celery(broker="amqp://guest:secret@127.0.0.1:1//", set_as_current=False)
+    with Refusing(app) as ringer, pytest.raises(BrokerAway, match="Login was refused"):
+        ring_due(parcels, ringer, policy=POLICY)
 
 
 def test_the_relay_waits_for_its_broker_and_says_so(parcels: Engine) -> None:
