@@ -4,10 +4,10 @@ import dataclasses
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import Field, SecretStr, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from scheduler.domain.errors import Refused
@@ -20,6 +20,10 @@ class BadSettings(Refused):
     def __init__(self, problems: str) -> None:
         super().__init__(f"settings: {problems}")
         self.problems = problems
+
+
+def _upper(said: object) -> object:
+    return said.upper() if isinstance(said, str) else said
 
 
 class Settings(BaseSettings):
@@ -50,7 +54,9 @@ class Settings(BaseSettings):
     roots: str = ""
     policy: str = ""
     policy_file: Path | None = None
-    log_level: str = "INFO"
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
+    ] = "INFO"
     log_json: bool = False
 
     @cached_property
@@ -81,7 +87,7 @@ class Settings(BaseSettings):
         try:
             return TypeAdapter(Policy).validate_python(figures)
         except ValidationError as error:
-            raise BadSettings(_problems("APPORTION_POLICY", error)) from None
+            raise BadSettings(_problems(error)) from None
 
     def _said_policy(self) -> str:
         if self.policy_file is None:
@@ -101,7 +107,12 @@ def read_settings() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise BadSettings(_problems("APPORTION_", error)) from None
+        raise BadSettings(
+            "; ".join(
+                f"APPORTION_{str(problem['loc'][0]).upper()}: {problem['msg']}"
+                for problem in error.errors(include_input=False, include_url=False)
+            )
+        ) from None
 
 
 def _json_object(name: str, value: SecretStr | None) -> dict[str, Any]:
@@ -124,8 +135,8 @@ def _keys(figures: dict[str, Any]) -> set[str]:
     return inner | set(figures)
 
 
-def _problems(name: str, error: ValidationError) -> str:
+def _problems(error: ValidationError) -> str:
     return "; ".join(
-        f"{name} {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+        f"APPORTION_POLICY {'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
         for problem in error.errors(include_input=False, include_url=False)
     )

@@ -125,7 +125,13 @@ def test_kafka_options_that_are_not_json_are_refused_and_not_repeated(
 
 
 def test_a_value_that_cannot_be_read_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BadSettings, match="log_json") as refused:
+    with pytest.raises(BadSettings, match="APPORTION_LOG_JSON: ") as refused:
         read(monkeypatch, LOG_JSON="very-secret")
 
     assert "very-secret" not in str(refused.value)
+
+
+def test_a_log_level_is_one_of_logging_s_in_either_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(monkeypatch, LOG_LEVEL="debug").log_level == "DEBUG"
+    with pytest.raises(BadSettings, match="APPORTION_LOG_LEVEL: Input should be 'DEBUG'"):
+        read(monkeypatch, LOG_LEVEL="loud")

@@ -116,7 +116,8 @@ def postgres_url(given: str) -> URL:
     """
     try:
         url = make_url(given)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
+        # The latter where the port is no number.
         raise BadSettings("APPORTION_DATABASE_URL is not a URL") from None
     if url.drivername not in ("postgres", "postgresql", DRIVER):
         raise BadSettings(

@@ -26,9 +26,11 @@ from scheduler.monitoring.doctor import (
     check_disk,
     check_embedding,
     check_kafka,
+    check_policy,
 )
 from scheduler.planning.estimates import estimators_in_use
-from scheduler.settings import Settings, read_settings
+from scheduler.planning.night import next_night
+from scheduler.settings import BadSettings, Settings, read_settings
 
 STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.FAULT: "bold red"}
 
@@ -36,7 +38,7 @@ STYLES = {Health.OK: "green", Health.WARNING: "yellow", Health.FAULT: "bold red"
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 def command(*, as_json: bool) -> None:
-    """Check database, Kafka, broker, keys, catalog, clock and disk, and say what to do.
+    """Check database, Kafka, broker, policy, keys, catalog, clock and disk; say what to do.
 
     It changes nothing, and prints no key.  The exit status is 1 if something must be mended;
     a warning alone leaves it 0.
@@ -53,22 +55,34 @@ def command(*, as_json: bool) -> None:
 def _checks(settings: Settings) -> Iterator[Check]:
     learned_on = None
     try:
-        with open_service(settings) as service:
-            with service.engine.connect() as conn:
-                yield from check_database(
-                    conn, now=lambda: datetime.now(UTC), is_embedded=service.embedded
-                )
-                learned_on = _learned_on(conn)
-            yield check_broker(service.broker_url)
+        with open_service(settings) as service, service.engine.connect() as conn:
+            yield from check_database(
+                conn, now=lambda: datetime.now(UTC), is_embedded=service.embedded
+            )
+            learned_on = _learned_on(conn)
     except SchedulerError as error:
         yield fault("database", str(error), "the rest needs it: mend it first")
+    if settings.broker_url is not None:
+        yield check_broker(settings.broker_url.get_secret_value())
+    else:
+        yield well("broker", "the database: APPORTION_BROKER_URL is not set")
     if settings.kafka_bootstrap:
-        yield from check_kafka(settings.kafka, topics=_topics(settings))
+        yield from _kafka(settings)
     else:
         yield well("kafka", "not used: APPORTION_KAFKA_BOOTSTRAP is not set")
+    yield check_policy(lambda: next_night(settings.policies.plan, datetime.now(UTC)))
     yield from check_catalog(lambda: _listings(settings))
     yield from check_embedding(settings.embedding, learned_on=learned_on)
     yield check_disk(settings.home)
+
+
+def _kafka(settings: Settings) -> Iterator[Check]:
+    try:
+        options = settings.kafka
+    except BadSettings as error:
+        yield fault("kafka", str(error), "mend APPORTION_KAFKA_OPTIONS")
+        return
+    yield from check_kafka(options, topics=_topics(settings))
 
 
 def _learned_on(conn: Connection) -> str | None:

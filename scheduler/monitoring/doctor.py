@@ -29,6 +29,7 @@ SKEW_WARNING_S = 1.0
 SKEW_FAULT_S = 30.0
 DISK_WARNING_BYTES = 5 * 2**30
 DISK_FAULT_BYTES = 2**30
+URL_ADVICE = "write it like amqp://user:password@host//"
 REACH_S = 5
 """How long a server may take to answer at all."""
 
@@ -152,13 +153,18 @@ def check_broker(url: str) -> Check:
     if url.startswith("sqla+"):
         return well("broker", "the database")
     advice = "start it, or mend APPORTION_BROKER_URL"
-    with BrokerConnection(url, connect_timeout=REACH_S) as broker:  # type: ignore[no-untyped-call]
-        where = broker.as_uri()  # without the password
+    try:
+        connection = BrokerConnection(url, connect_timeout=REACH_S)  # type: ignore[no-untyped-call]
+        where = connection.as_uri()  # without the password
+    except (LookupError, ValueError, AttributeError, ImportError) as error:
+        # Of a scheme that kombu does not know, or whose library is not here; or no URL at all.
+        return fault("broker", f"APPORTION_BROKER_URL cannot be used: {error}", URL_ADVICE)
+    with connection as broker:
         if broker.hostname and broker.port and (away := _unreachable(broker.hostname, broker.port)):
             return fault("broker", f"{where}: {away}", advice)
         try:
             broker.ensure_connection(max_retries=1, timeout=REACH_S)
-        except (BrokerError, *broker.connection_errors) as error:
+        except (BrokerError, *broker.connection_errors, *broker.channel_errors) as error:
             return fault("broker", f"{where}: {error}", advice)
     return well("broker", where)
 
@@ -205,6 +211,15 @@ def _key(provider: str, variable: str, *, is_set: bool) -> Check:
         return well(f"key of {provider}", f"{variable} is set")
     # Not a warning: nobody has keys of all providers that the shipped catalog knows.
     return well(f"key of {provider}", f"{variable} is not set, so its offers are off")
+
+
+def check_policy(next_night: Callable[[], datetime]) -> Check:
+    """Whether the policy can be read, and is one by which *next_night* is known."""
+    try:
+        night = next_night()
+    except Refused as error:
+        return fault("policy", str(error), "mend APPORTION_POLICY, or the file it is in")
+    return well("policy", f"the next night begins at {night:%Y-%m-%d %H:%M} UTC")
 
 
 def check_embedding(folder: Path | None, *, learned_on: str | None) -> Iterator[Check]:

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Run
 from tests.estimate.test_embedding import model_folder
 
@@ -37,14 +39,38 @@ def test_what_cannot_be_reached_is_a_fault(run: Run, database_url: str) -> None:
 def test_without_a_database_the_rest_is_looked_at_all_the_same(run: Run) -> None:
     url = f"postgresql://user:very-secret@{DOWN}/apportion"
 
-    told = run("doctor", "--json", database=url)
+    told = run(
+        "doctor", "--json", database=url, APPORTION_BROKER_URL=f"amqp://user:very-secret@{DOWN}//"
+    )
 
     found = checks(told.stdout)
     assert told.exit_code == 1
     assert found["database"][0] == "fault"
     assert DOWN in found["database"][1]
-    assert found["disk"][0] == "ok"
+    assert (found["broker"][0], found["disk"][0]) == ("fault", "ok")
     assert "very-secret" not in told.output
+
+
+@pytest.mark.parametrize(
+    ("part", "setting", "value"),
+    [
+        ("policy", "APPORTION_POLICY", '{"plan": {"window": 5}}'),
+        ("policy", "APPORTION_POLICY", '{"plan": {"night_crontab": "at ten"}}'),
+        ("policy", "APPORTION_POLICY_FILE", "/nowhere/policy.json"),
+        ("kafka", "APPORTION_KAFKA_OPTIONS", "security_protocol=SSL"),
+        ("database", "APPORTION_DATABASE_URL", "postgresql://user:word@host:port/apportion"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_a_fault(
+    run: Run, database_url: str, part: str, setting: str, value: str
+) -> None:
+    settings = {"APPORTION_DATABASE_URL": database_url, "APPORTION_KAFKA_BOOTSTRAP": DOWN}
+
+    told = run("doctor", "--json", database="", **settings | {setting: value})
+
+    assert told.exit_code == 1
+    assert checks(told.stdout)[part][0] == "fault"
+    assert setting in told.output
 
 
 def test_a_key_that_is_set_is_told_and_not_shown(run: Run, database_url: str) -> None:

@@ -135,6 +135,19 @@ def test_a_broker_that_is_away_is_a_fault_without_its_password() -> None:
     assert "very-secret" not in found.found
 
 
+@pytest.mark.parametrize(
+    "url", ["http://u:very-secret@h", "redis://:very-secret@h", "amqp://u:very-secret@h:port//"]
+)
+def test_a_broker_that_is_none_is_a_fault_that_says_how_to_write_one(url: str) -> None:
+    found = check_broker(url)
+
+    assert (found.health, found.advice) == (
+        Health.FAULT,
+        "write it like amqp://user:password@host//",
+    )
+    assert "very-secret" not in found.found
+
+
 def test_a_provider_s_key_is_told_and_not_shown() -> None:
     def load() -> object:
         environ = {"OPENAI_API_KEY": "sk-very-secret"}
