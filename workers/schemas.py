@@ -96,14 +96,17 @@ def _same(value: Any) -> Any:
     return value
 
 
-_RULES: Final[dict[str, _Rule]] = dict(Draft202012Validator.VALIDATORS) | {
-    "additionalProperties": _additional,
-    "pattern": _pattern,
-    "patternProperties": _by_pattern,
-    "uniqueItems": _unique,
-}
+# Every long way goes through one of these; to look at the clock in all rules takes twice as long.
+_LEADS_ON: Final = ("$dynamicRef", "$ref", "allOf", "anyOf", "items", "oneOf", "properties")
 _Validator: type[Validator] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {name: partial(_in_time, rule) for name, rule in _RULES.items()}
+    Draft202012Validator,
+    {name: partial(_in_time, Draft202012Validator.VALIDATORS[name]) for name in _LEADS_ON}
+    | {
+        "additionalProperties": _additional,
+        "pattern": partial(_in_time, _pattern),
+        "patternProperties": partial(_in_time, _by_pattern),
+        "uniqueItems": _unique,
+    },
 )
 
 
