@@ -28,21 +28,32 @@ def last_night(policy: PlanPolicy, now: datetime) -> datetime:
     Raises:
         BadNight: the policy's crontab or time zone cannot be read.
     """
-    return _nearest(policy, now, is_past=True)
+    last, _ = _around(policy, now)
+    return last
 
 
 def next_night(policy: PlanPolicy, now: datetime) -> datetime:
     """When the next night begins, after *now*; raises as `last_night`."""
-    return _nearest(policy, now, is_past=False)
+    _, following = _around(policy, now)
+    return following
 
 
-def _nearest(policy: PlanPolicy, now: datetime, *, is_past: bool) -> datetime:
+def _around(policy: PlanPolicy, now: datetime) -> tuple[datetime, datetime]:
+    """The nights before and after *now*."""
     try:
-        here = now.astimezone(ZoneInfo(policy.night_zone))
-        # A night that begins this very minute has begun.
-        here = here.replace(second=59, microsecond=999_999) if is_past else here
-        return next(CronSim(policy.night_crontab, here, reverse=is_past)).astimezone(UTC)
+        # From the whole minute on: a night that begins this very minute has begun.
+        here = now.astimezone(ZoneInfo(policy.night_zone)).replace(second=59, microsecond=999_999)
+        earlier = next(CronSim(policy.night_crontab, here, reverse=True))
+        last = earlier.astimezone(UTC)
+        # In the hour that is there twice when summer ends, the way back from its second half
+        # misses a night in its first, and the way forward finds one that is over.
+        for night in CronSim(policy.night_crontab, earlier):
+            following = night.astimezone(UTC)
+            if following > now:
+                return last, following
+            last = following
     except (CronSimError, StopIteration, ZoneInfoNotFoundError, ValueError) as error:
-        raise BadNight(
-            crontab=policy.night_crontab, zone=policy.night_zone, reason=str(error) or "never"
-        ) from None
+        reason = str(error)
+    else:
+        reason = ""
+    raise BadNight(crontab=policy.night_crontab, zone=policy.night_zone, reason=reason or "never")

@@ -27,6 +27,23 @@ def test_a_night_follows_summer_time() -> None:
     assert next_night(BERLIN, utc("2026-03-29 12:00")) == utc("2026-03-29 20:00")
 
 
+def test_in_the_hour_that_comes_twice_a_night_begins_once() -> None:
+    policy = PlanPolicy(night_crontab="30 2 * * *", night_zone="Europe/Berlin")
+    began, following = utc("2026-10-25 00:30"), utc("2026-10-26 01:30")
+
+    for now in ("00:30", "00:59", "01:00", "01:10", "01:29:59", "01:30", "02:00"):
+        at = utc(f"2026-10-25 {now}")
+        assert (last_night(policy, at), next_night(policy, at)) == (began, following), now
+
+
+def test_in_the_hour_that_is_left_out_a_night_begins_all_the_same() -> None:
+    policy = PlanPolicy(night_crontab="30 2 * * *", night_zone="Europe/Berlin")
+    began = utc("2026-03-29 01:00")
+
+    assert next_night(policy, utc("2026-03-29 00:59")) == began
+    assert last_night(policy, began) == began
+
+
 @pytest.mark.parametrize(
     "policy",
     [
