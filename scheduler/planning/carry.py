@@ -13,6 +13,7 @@ from scheduler.planning import reasons
 from scheduler.planning.limits import REQUESTS, TOKENS, Fund
 from scheduler.planning.masks import ALLOWED, RULES
 from scheduler.planning.problem import Case
+from scheduler.planning.window import night_due
 from scheduler.planning.worth import break_evens
 from scheduler.store.windows import NO_DEADLINE
 
@@ -41,12 +42,14 @@ class _Want:
     """Why the solve left a job out.
 
     Attributes:
-        passing: waiting alone may mend it.
+        passing: waiting alone may mend it,
+        soon: and in so short a time that a job for the night is tried again while that lasts.
         tries: after so many deferrals the job fails; None where it waits on.
     """
 
     reason: str
     passing: bool
+    soon: bool = False
     tries: int | None = None
 
 
@@ -88,7 +91,7 @@ def _barred(case: Case, job: int, *, policy: PlanPolicy, night: datetime) -> Lef
     """A job that no option is allowed for: it fails when it is late, or was put off too often."""
     rule = RULES[int(case.allowed.rule[job])]
     deferrals = int(case.window.deferrals[job])
-    want = _Want(reason=case.allowed.reasons[job], passing=rule.passing)
+    want = _Want(reason=case.allowed.reasons[job], passing=rule.passing, soon=rule.passing)
     left = _wait(case, job, want, policy=policy, night=night)
     late = int(case.window.due_us[job]) <= case.now.timestamp() * 1e6
     if not late and deferrals < policy.deferrals_max:
@@ -101,11 +104,12 @@ def _wait(case: Case, job: int, want: _Want, *, policy: PlanPolicy, night: datet
     due_us = int(case.window.due_us[job])
     due = None if due_us == NO_DEADLINE else datetime.fromtimestamp(due_us / 1e6, UTC)
     by_day = bool(case.window.night[job]) and due is not None and due < night
-    if case.window.night[job] and not by_day:
+    at_night = bool(case.window.night[job]) and not by_day
+    # All of a night's jobs may wait for one offer: those are tried less often than a day's.
+    deferrals = 0 if want.passing and not at_night else int(case.window.deferrals[job])
+    at = case.now + timedelta(seconds=wait_s(policy, deferrals))
+    if at_night and not (want.soon and night_due(policy, at) == at):
         at = night
-    else:
-        deferrals = 0 if want.passing else int(case.window.deferrals[job])
-        at = case.now + timedelta(seconds=wait_s(policy, deferrals))
     if due is not None and case.now < due < at:
         # Looked at once more when it is late, so that its failure is not late too.
         at = due
