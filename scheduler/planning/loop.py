@@ -101,7 +101,7 @@ def step(
     """Plan one window if one is closed at *now*; what it came to."""
     with engine.begin() as conn:
         _follow_changes(conn, look, now=now, policy=policy)
-        left = requests_left(plan_offers(conn), undone_work(conn), horizon_s=policy.plan.horizon_s)
+        left = _room(conn, now=now, horizon_s=policy.plan.horizon_s)
         kind = closed_window(conn, policy=policy.plan, now=now, room=left)
     _judge(engine, look, now=now, policy=policy)
     if kind is None:
@@ -117,6 +117,11 @@ def step(
     if outcome is not None:
         _tell(outcome)
     return outcome
+
+
+def _room(conn: Connection, *, now: datetime, horizon_s: float) -> int:
+    undone = undone_work(conn, before=now + timedelta(seconds=horizon_s))
+    return requests_left(plan_offers(conn), undone, horizon_s=horizon_s)
 
 
 def embed_ahead(engine: Engine, look: Look, embedder: Embedder, *, now: datetime) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select
 
@@ -26,7 +26,7 @@ class Reading:
 
     Attributes:
         budgets: those of today.
-        undone: by offer's id, what is planned and not finished.
+        undone: by offer's id, what is planned, not finished, and due within the horizon.
         project_paths: by id, of the window's projects.
         estimators: the active ones; a kind without one has none.
     """
@@ -43,7 +43,8 @@ def read(
     conn: Connection, wanted: Span, *, now: datetime, vectors: Vectors = NO_VECTORS
 ) -> Reading:
     """Read the jobs that are *wanted* and what their plan goes by; *conn* sees one instant."""
-    offers, undone = tuple(plan_offers(conn)), undone_work(conn)
+    by_then = now + timedelta(seconds=wanted.horizon_s)
+    offers, undone = tuple(plan_offers(conn)), undone_work(conn, before=by_then)
     room = requests_left(offers, undone, horizon_s=wanted.horizon_s)
     limit = min(wanted.jobs_max, max(room, JOBS_LEAST)) if wanted.within_room else wanted.jobs_max
     window = read_window(conn, before=wanted.before, limit=limit, vectors=vectors)

@@ -16,7 +16,7 @@ _IDS = text("""
 _UNDONE = text("""
     SELECT offer_id, sum(jobs)::bigint AS jobs, sum(tokens)::bigint AS tokens
     FROM (
-        SELECT offer_id, jobs, tokens FROM parcel WHERE state = 'ready'
+        SELECT offer_id, jobs, tokens FROM parcel WHERE state = 'ready' AND due_at <= :before
         UNION ALL
         SELECT offer_id, jobs, tokens FROM parcel WHERE state = 'running'
     ) AS undone
@@ -83,6 +83,10 @@ def add_parcels(
     )
 
 
-def undone_work(conn: Connection) -> dict[int, Undone]:
-    """By offer's id, what is planned and not finished."""
-    return {row.offer_id: Undone(jobs=row.jobs, tokens=row.tokens) for row in conn.execute(_UNDONE)}
+def undone_work(conn: Connection, *, before: datetime) -> dict[int, Undone]:
+    """By offer's id, what is in work, or planned and due up to *before*.
+
+    What is due later is done later: a night's work is no reason to refuse an urgent job.
+    """
+    found = conn.execute(_UNDONE, {"before": before})
+    return {row.offer_id: Undone(jobs=row.jobs, tokens=row.tokens) for row in found}

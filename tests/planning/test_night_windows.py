@@ -9,7 +9,7 @@ from scheduler.domain.job import When
 from scheduler.planning.window import WindowKind
 from scheduler.store.breakers import lock_breakers, write_breakers
 from tests.planning.one_window import one, plan
-from tests.planning.queued import GOOD, Wish, add_budget, add_jobs, add_offers, policy
+from tests.planning.queued import GOOD, Wish, add_budget, add_jobs, add_offers, listing, policy
 
 NIGHTS = policy(night_crontab="0 22 * * *", night_s=3_600.0)
 TONIGHT = datetime(2026, 11, 24, 22, tzinfo=UTC)
@@ -38,3 +38,19 @@ def test_a_night_job_whose_offer_rests_is_tried_again_the_same_night(engine: Eng
     assert plan(engine, kind=WindowKind.NIGHT, now=last_minute, by=NIGHTS).planned == 0
     with engine.connect() as conn:
         assert one(conn, "SELECT * FROM job").not_before == TONIGHT + timedelta(days=1)
+
+
+def test_a_nights_work_does_not_keep_an_urgent_job_out(engine: Engine) -> None:
+    with engine.begin() as conn:
+        add_offers(conn, listing("slow/model", requests_per_minute=1))
+        add_budget(conn, 1)
+        add_jobs(conn, *[Wish(when=When.NIGHT) for _ in range(60)])
+    assert plan(engine, kind=WindowKind.NIGHT, now=TONIGHT, by=NIGHTS).planned == 60
+
+    with engine.begin() as conn:
+        add_jobs(conn, Wish())
+
+    assert plan(engine, now=TONIGHT + timedelta(minutes=1), by=NIGHTS).planned == 1
+    with engine.connect() as conn:
+        first = one(conn, "SELECT * FROM parcel ORDER BY due_at LIMIT 1")
+    assert first.jobs == 1

@@ -62,7 +62,7 @@ QUESTIONS: dict[str, Callable[[Connection], object]] = {
     "all that is queued": lambda conn: read_window(
         conn, before={When.NOW: NOON, When.NIGHT: NOON}, limit=20_000
     ),
-    "what offers have to do": undone_work,
+    "what offers have to do": lambda conn: undone_work(conn, before=NOON),
     "which bells are due": lambda conn: due_bells(conn, bells_max=100),
     "bells that were rung": lambda conn: mark_rung(
         conn, due_bells(conn, bells_max=10), again=timedelta(seconds=30)
