@@ -338,7 +338,7 @@ def test_two_offers_of_one_model_need_names() -> None:
         ("https://[::1/v1", "cannot be read"),
         (f"https://{'a' * 99}.test/v1", "cannot be read"),
         ("https:///v1", "names no host"),
-        ("https://me:secret-2@acme.test/v1", "only one can be sent"),
+        ("https://me:secret-2@acme.test/v1", "put them into `headers`"),
     ],
 )
 def test_an_address_that_no_call_could_go_to_turns_its_provider_off(

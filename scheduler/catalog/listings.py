@@ -101,8 +101,9 @@ def _address_reason(provider: Provider, base_url: str) -> str | None:
         return "its address names no host"
     if "?" in base_url or "#" in base_url:
         return "its address must end before the ?; put what stands behind it into `query`"
-    if parts.username is not None and provider.key_variable:
-        return "its address holds a name and password, and it has a key: only one can be sent"
+    if "@" in parts.netloc:
+        # The address is in the database and in messages, and a key stands in the same header.
+        return "its address holds a name or password; put them into `headers`, as Authorization"
     return None
 
 
