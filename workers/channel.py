@@ -20,7 +20,7 @@ from workers.calls import (
     ProviderDown,
     RateLimited,
 )
-from workers.execute import lost, perform, unsent
+from workers.execute import lost, perform, storable, unsent
 from workers.inhand import Noted, Outcome, Trouble
 from workers.pace import Pacer
 
@@ -197,19 +197,20 @@ class Channel:
         self._breakers.succeeded(self.offer.id)
 
     def failed(self, error: CallFailed) -> None:
+        said = storable(str(error))
         asked_s = (error.retry_after_s or 0.0) if isinstance(error, CallUnavailable) else 0.0
         if asked_s > self._policy.tries_s:
             # No call can wait for that: its job goes elsewhere, and no other is kept waiting.
             until = self._clock() + timedelta(seconds=min(asked_s, ASKED_MOST_S))
-            self._breakers.failed(self.offer.id, str(error), asked_until=until)
+            self._breakers.failed(self.offer.id, said, asked_until=until)
         elif isinstance(error, RateLimited):
             self._wait(asked_s)
         elif isinstance(error, OfferUnusable):
             # A person must mend it: no need to find that out five times.
             for _ in range(self._policy.breaker_failures):
-                self._breakers.failed(self.offer.id, str(error))
+                self._breakers.failed(self.offer.id, said)
         elif isinstance(error, ProviderDown | OutcomeUnknown):
-            self._breakers.failed(self.offer.id, str(error))
+            self._breakers.failed(self.offer.id, said)
 
     def may_retry(self) -> bool:
         return self.closed() is None

@@ -137,8 +137,8 @@ def answered(noted: Noted, answer: Answer, *, price: Price) -> Outcome:
         input_tokens=usage.input_tokens if usage else None,
         output_tokens=usage.output_tokens if usage else None,
         finish=answer.finish,
-        served_model=_short(answer.model),
-        request_id=_short(answer.request_id) or None,
+        served_model=storable(answer.model),
+        request_id=storable(answer.request_id) or None,
         seconds=answer.seconds,
     )
 
@@ -174,12 +174,12 @@ def failed(noted: Noted, error: CallFailed) -> Outcome:
         state=AttemptState.FAILED if is_free else AttemptState.UNKNOWN,
         cost_nusd=0 if is_free else None,
         trouble=_trouble(error),
-        error=_short(str(error)),
-        request_id=_short(error.request_id) or None,
+        error=storable(str(error)),
+        request_id=storable(error.request_id) or None,
     )
 
 
-def _short(said: str) -> str:
+def storable(said: str) -> str:
     """What a provider said, as it may be stored: Postgres takes no NUL, and nothing is endless."""
     return said.replace("\0", "")[:WORDS_CHARS_MAX]
 

@@ -146,6 +146,30 @@ def test_a_resting_offer_is_called_no_more_and_its_jobs_move_at_once(engine: Eng
         assert_books_are_right(conn)
 
 
+def test_an_error_that_postgres_could_not_hold_ends_no_worker(engine: Engine) -> None:
+    async def nul(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        if body["model"] == "small":
+            said = {"error": {"code": "overloaded", "message": "no\0thing"}}
+            return web.json_response(said, status=503)
+        return answer(stub, request, body)
+
+    async def scene() -> None:
+        async with serving(nul) as stub:
+            offers = [listing("acme/small", url=stub.url), listing("acme/large", url=stub.url)]
+            with engine.begin() as conn:
+                add_budget(conn, 100)
+                plan(conn, wishes(6), listings=offers)
+            async with desk_for(engine, offers) as desk:
+                await work_off(desk, "acme")
+
+    loop.run(scene())
+
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 6}
+        assert count(conn, "breaker", "last_error LIKE '%nothing'") == 1
+        assert_books_are_right(conn)
+
+
 def test_what_one_worker_learned_keeps_the_next_from_calling(engine: Engine) -> None:
     async def scene() -> Stub:
         async with serving() as stub:
