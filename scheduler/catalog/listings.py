@@ -19,6 +19,7 @@ SANDBOX = "sandbox"
 A catalog may have more of them, each called `sandbox-` and something.
 """
 PPM = 1_000_000
+_LOGIN = re.compile(r"//[^/]*@")
 
 
 def offers_on(catalog: Catalog, *, today: date, environ: Mapping[str, str]) -> list[Listing]:
@@ -67,7 +68,8 @@ def _listing(
         reason = reason or str(error)
     return Listing(
         offer=_offer(name, provider, offer, called=called, model=model, priced=priced),
-        access=_access(name, provider, offer, base_url=base_url, key=key),
+        # Without what the reason is about: this is stored and shown, off or on.
+        access=_access(name, provider, offer, base_url=_LOGIN.sub("//", base_url), key=key),
         tasks=frozenset(provider.of(offer, "tasks")),
         tokenizer=provider.of(offer, "tokenizer"),
         quality_prior_ppm=_quality_ppm(provider, offer),
