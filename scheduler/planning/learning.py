@@ -1,7 +1,7 @@
 """Learns the estimators from what became of answers and calls, and puts the better ones in use.
 
-What is held back is a share of the documents that have come up since the estimator in use was
-made: neither that one nor the new one has learned from them.
+What is held back is a share of the documents of which something could be learned only since the
+estimator in use was made: neither that one nor the new one has learned from them.
 """
 
 import hashlib
@@ -26,11 +26,13 @@ from scheduler.estimate.quality import Predictor
 from scheduler.estimate.represented import learned_beside
 from scheduler.estimate.scoring import SCORER, agreement
 from scheduler.estimate.tokens import Usage
-from scheduler.planning.estimates import Estimators, estimators_in_use
+from scheduler.planning.estimates import Estimators
+from scheduler.planning.retiring import estimators_to_beat
 from scheduler.planning.usage_errors import Figures, latency_errors, token_errors
 from scheduler.store.embeddings import NO_VECTORS, Vectors
 from scheduler.store.estimators import activate, add_estimator
 from scheduler.store.evidence import append
+from scheduler.store.locks import Duty, alone
 from scheduler.store.outcomes import Calls, Scores, read_calls, read_scores
 from scheduler.store.references import keep_scores, unscored
 from scheduler.store.tables.plans import estimator
@@ -78,14 +80,16 @@ def learn(
     With *force* the new ones are put in use however they did.  The caller owns the
     transaction; plans that are made meanwhile go by what was in use before.
     """
-    current = estimators_in_use(conn)
+    alone(conn, Duty.LEARNING)
+    current, retired = estimators_to_beat(conn)
     calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
     lessons = [
         _quality(conn, current, policy, judge, force, vectors),
         _tokens(conn, calls, current, policy, force),
         _latency(conn, calls, current, policy, force),
     ]
-    append(conn, stream=STREAM, kind="learn", bodies=[_evidence(one) for one in lessons])
+    said = [*retired, *map(_evidence, lessons)]
+    append(conn, stream=STREAM, kind="learn", bodies=said)
     return lessons
 
 

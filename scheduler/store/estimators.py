@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import Refused
@@ -42,9 +42,11 @@ def add_estimator(
     *figures* say what it was learned from and how it did on held-back data.
     """
     assert kind in KINDS, kind
+    # Not when the transaction began: what came in while it was learned may have been learned.
+    made_at = func.clock_timestamp()
     made = conn.execute(
         insert(estimator)
-        .values(kind=kind, digest=digest, body=body, figures=figures)
+        .values(kind=kind, digest=digest, body=body, figures=figures, made_at=made_at)
         .on_conflict_do_nothing(index_elements=["digest"])
         .returning(estimator.c.id)
     ).scalar_one_or_none()
@@ -71,6 +73,11 @@ def activate(conn: Connection, *, kind: str, estimator_id: int) -> None:
     )
     if made.rowcount != 1:
         raise NoSuchEstimator(kind=kind, estimator_id=estimator_id)
+
+
+def retire(conn: Connection, *, estimator_id: int) -> None:
+    """Make plans go by that version no longer; it is kept."""
+    conn.execute(update(estimator).where(estimator.c.id == estimator_id).values(is_active=False))
 
 
 def active_estimators(conn: Connection) -> list[Estimator]:

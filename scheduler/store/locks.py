@@ -19,12 +19,19 @@ class Duty(IntEnum):
     RINGING = 4
     PUBLISHING = 5
     JUDGING = 6
+    LEARNING = 7
 
 
+_ALONE = text("SELECT pg_advisory_xact_lock(:ours, :duty)")
 _TRY = text("SELECT pg_try_advisory_lock(:ours, :duty)")
 _WAIT = text("SELECT pg_advisory_lock(:ours, :duty)")
 _PATIENCE = text("SELECT set_config('lock_timeout', :wait, true)")
 _LEAVE = text("SELECT pg_advisory_unlock(:ours, :duty)")
+
+
+def alone(conn: Connection, duty: Duty) -> None:
+    """Wait for *duty*, and have it until the caller's transaction ends."""
+    conn.execute(_ALONE, {"ours": OURS, "duty": int(duty)})
 
 
 @contextmanager

@@ -21,12 +21,14 @@ _SCORES = text("""
                 WHEN 'edit' THEN :edit_score WHEN 'ignore' THEN 0.0
                 ELSE said.score_ppm / 1e6 END::float8 AS said,
            judged.score_ppm / 1e6::float8 AS judged, judge.name AS judge,
-           coalesce(said.at, judged.at) AS at
-    FROM (SELECT DISTINCT ON (job_id) job_id, kind, score_ppm, at FROM feedback
+           greatest(result.at, least(said.first_at, judged.first_at)) AS at
+    FROM (SELECT DISTINCT ON (job_id) job_id, kind, score_ppm,
+                 min(at) OVER (PARTITION BY job_id) AS first_at FROM feedback
           WHERE judge_offer_id IS NULL AND (kind <> 'reference' OR score_ppm IS NOT NULL)
           ORDER BY job_id, (kind = 'score') DESC, (kind = 'reference') DESC, at DESC,
                    id DESC) AS said
-    FULL JOIN (SELECT DISTINCT ON (job_id) job_id, judge_offer_id, score_ppm, at FROM feedback
+    FULL JOIN (SELECT DISTINCT ON (job_id) job_id, judge_offer_id, score_ppm,
+                 min(at) OVER (PARTITION BY job_id) AS first_at FROM feedback
           WHERE judge_offer_id IS NOT NULL
           ORDER BY job_id, at DESC, id DESC) AS judged USING (job_id)
     LEFT JOIN offer judge ON judge.id = judged.judge_offer_id
@@ -70,7 +72,7 @@ class Scores:
         said: (n,) 0 to 1, by people; NaN where none said anything.
         judged: (n,) 0 to 1, by a judge, or NaN; one of the two is there.
         judge: the offer that judged, or None.
-        at: when it was said.
+        at: since when it could be learned from: the answer was there, and a first word on it.
     """
 
     document: NDArray[np.int64]

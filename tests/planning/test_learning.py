@@ -1,21 +1,29 @@
 """What is learned from feedback, and when it is put in use."""
 
+import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import numpy as np
-from sqlalchemy import Connection, text
+import pytest
+from sqlalchemy import Connection, Engine, text
 
 from scheduler.domain.job import Task
 from scheduler.domain.policy import JudgePolicy, PlanPolicy
+from scheduler.estimate.learning import learned
+from scheduler.estimate.observations import Observations
+from scheduler.estimate.quality import Predictor
 from scheduler.estimate.scoring import SCORER
 from scheduler.planning.learning import Lesson, learn, outcome_scores
-from scheduler.store.estimators import active_estimators
+from scheduler.store.estimators import activate, active_estimators, add_estimator
 from scheduler.store.outcomes import read_calls, read_scores
 from scheduler.store.references import unscored
 from tests.planning.queued import CHEAP, Wish, add_jobs, add_offers, listing
 
 JUDGE = listing("other/judge", provider="other", tasks=frozenset({Task.JUDGE}))
+
+LATER = "clock_timestamp() + interval '1 hour'"
 
 SUBJECTS = ("the harbour and its ships", "a court and its judges")
 
@@ -211,3 +219,89 @@ def test_a_version_is_compared_on_documents_that_came_after_it(conn: Connection)
 
     assert not again.is_new
     assert again.figures["outcomes"] == 0
+
+
+def test_what_is_said_again_of_an_answer_is_not_held_back(conn: Connection) -> None:
+    """The version in use has learned from what was said first, so it would win on it."""
+    answered(conn, 200, lambda number: float(number % 2))
+    assert quality(conn).is_new
+    again = "INSERT INTO feedback (job_id, kind, score_ppm, source, at)"
+    conn.execute(text(f"{again} SELECT job_id, kind, score_ppm, 'x', {LATER} FROM feedback"))
+
+    assert quality(conn).figures["outcomes"] == 0
+
+
+def test_a_reference_that_came_before_its_answer_can_be_held_back(conn: Connection) -> None:
+    answered(conn, 200, lambda number: float(number % 2))
+    assert quality(conn).is_new
+    answered(conn, 200, lambda _number: None, lambda number: f"{report(number)} Part {number}.")
+    conn.execute(text(f"UPDATE result SET at = {LATER} WHERE job_id > 200"))
+    conn.execute(
+        text(
+            "INSERT INTO feedback (job_id, kind, reference, source, at)"
+            " SELECT job_id, 'reference', '\"x\"', 'test', at - interval '2 hours' FROM result"
+            " WHERE job_id > 200"
+        )
+    )
+
+    assert quality(conn).figures["outcomes"] > 20
+
+
+@pytest.mark.parametrize("is_narrow", [False, True])
+def test_a_version_of_another_program_gives_way(conn: Connection, is_narrow: bool) -> None:
+    answered(conn, 200, lambda number: float(number % 2))
+    body = narrow().to_bytes() if is_narrow else b'{"format": 0}\n'
+    made = add_estimator(
+        conn, kind="quality", digest=hashlib.sha256(body).digest(), body=body, figures={}
+    )
+    activate(conn, kind="quality", estimator_id=made)
+
+    assert quality(conn).is_new
+
+    [active] = active_estimators(conn)
+    assert active.body != body
+
+
+def test_a_version_of_another_program_is_no_longer_used_though_nothing_was_learned(
+    conn: Connection,
+) -> None:
+    body = b'{"format": 0}'
+    made = add_estimator(
+        conn, kind="tokens", digest=hashlib.sha256(body).digest(), body=body, figures={}
+    )
+    activate(conn, kind="tokens", estimator_id=made)
+
+    learn(conn, policy=PlanPolicy())
+
+    assert active_estimators(conn) == []
+    said = conn.execute(text("SELECT body FROM evidence WHERE stream = 'learn'")).scalars().all()
+    assert any(hashlib.sha256(body).hexdigest() in one for one in said)
+
+
+def narrow() -> Predictor:
+    """What a program whose features were fewer has learned."""
+    few = np.random.default_rng(1).random((40, 8), np.float32)
+    return learned(
+        Observations(
+            features=few,
+            row=np.arange(40),
+            task=[Task.SUMMARIZE] * 40,
+            offer=[CHEAP.offer.name] * 40,
+            score=np.arange(40) % 2.0,
+        )
+    )
+
+
+def test_who_learns_beside_another_waits_for_it(engine: Engine) -> None:
+    with engine.begin() as conn:
+        answered(conn, 200, lambda number: float(number % 2))
+
+    def learn_once() -> Lesson:
+        with engine.begin() as conn:
+            conn.execute(text("SET lock_timeout = 0"))
+            return quality(conn)
+
+    with ThreadPoolExecutor(2) as pool:
+        lessons = [one.result(timeout=60) for one in [pool.submit(learn_once) for _ in range(2)]]
+
+    assert sorted(one.is_new for one in lessons) == [False, True]
