@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from scheduler.cli.supervise import end_with_supervisor
-from scheduler.cli.terminal import harmless
+from scheduler.cli.terminal import harmless, print_any_text
 from scheduler.domain.errors import SchedulerError
 
 COMMANDS = {
@@ -82,6 +82,7 @@ def apportion() -> None:
 def main() -> None:
     """Run the command; an error raised on purpose is one line, and exit status 1."""
     end_with_supervisor()
+    print_any_text()
     try:
         apportion()
     except SchedulerError as error:

@@ -32,6 +32,21 @@ def program(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_program_reads_is_utf8_in_every_locale(encoding: str, tmp_path: Path) -> None:
+    directory = tmp_path / "задание-😀"
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "scheduler", "schema", "--write", str(directory)],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert str(directory) in ended.stdout.decode()
+
+
 @pytest.mark.parametrize(
     ("env", "said"),
     [
