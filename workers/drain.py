@@ -88,7 +88,7 @@ class Drain:
             return DONE
         if outcome.trouble is Trouble.UNSENT or self._desk.stopping.is_set():
             return LET_GO
-        purse, _ = account(hand, outcome)
+        purse, _ = account(hand.purse, outcome)
         return self._stock.next_step(past(hand, purse=purse, trouble=outcome.trouble))
 
     # When to do what.

@@ -19,6 +19,7 @@ from scheduler.store.parcels import finish, lock_parcels, release, renew
 from scheduler.store.resolution import Resolution, resolve_late
 from scheduler.store.settlement import (
     fill,
+    lock_bills,
     lock_jobs,
     move_jobs,
     write_outbox,
@@ -114,7 +115,10 @@ def flush(conn: Connection, batch: Batch, house: House) -> Flushed:
     standing = renew(conn, batch.leases, lease=house.lease)
     turns = [turn for turn in batch.turns if turn.hand.job.lease in standing]
     nexts = [one for one in batch.nexts if one.hand.job.lease in standing]
-    settled = settlement(turns, names=house.names, at=at.isoformat(), wait_s=house.wait_s)
+    bills = lock_bills(conn, [turn.hand.job.job_id for turn in turns if turn.hand.purse.held_nusd])
+    settled = settlement(
+        turns, names=house.names, at=at.isoformat(), wait_s=house.wait_s, bills=bills
+    )
     flushed = Flushed(at=at, standing=standing, settled=settled)
     finish(conn, [lease for lease in batch.finished if lease in standing])
     release(conn, [lease for lease in batch.released if lease in standing])

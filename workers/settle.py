@@ -4,7 +4,7 @@ Pure: it is worked out before the transaction, in plain numbers, and written in 
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,26 +73,36 @@ class Names:
 
 
 def settlement(
-    turns: Iterable[Turn], *, names: dict[int, Names], at: str, wait_s: float
+    turns: Iterable[Turn],
+    *,
+    names: dict[int, Names],
+    at: str,
+    wait_s: float,
+    bills: Mapping[int, tuple[int, int]],
 ) -> Settlement:
     """What *turns* (one per job) come to.
 
-    *at* (ISO 8601) is when, for the results' messages; *wait_s* is how long a job that is
-    given back waits before it is planned again.
+    *bills* has, by job, what is held and spent by now, where others may have resolved calls
+    since the job was taken in hand.  *at* (ISO 8601) is when, for the results' messages;
+    *wait_s* is how long a job that is given back waits before it is planned again.
     """
     book = Settlement()
     for turn in turns:
-        _settle(book, turn, names=names, at=at, wait_s=wait_s)
+        before = turn.hand.purse
+        if turn.hand.job.job_id in bills:
+            held_nusd, spent_nusd = bills[turn.hand.job.job_id]
+            before = before._replace(held_nusd=held_nusd, spent_nusd=spent_nusd)
+        _settle(book, turn, before, names=names, at=at, wait_s=wait_s)
     return book
 
 
-def account(hand: InHand, outcome: Outcome | None) -> tuple[Purse, int]:
-    """*hand*'s purse once *outcome* is settled, and how much of its bill was not set aside."""
+def account(purse: Purse, outcome: Outcome | None) -> tuple[Purse, int]:
+    """*purse* once *outcome* is settled, and how much of its bill was not set aside."""
     if outcome is None:
-        return hand.purse, 0
+        return purse, 0
     if outcome.cost_nusd is None:
-        return hand.purse.holding(outcome.noted.option.reserved_nusd), 0
-    return hand.purse.billed(outcome.cost_nusd) if outcome.cost_nusd else (hand.purse, 0)
+        return purse.holding(outcome.noted.option.reserved_nusd), 0
+    return purse.billed(outcome.cost_nusd) if outcome.cost_nusd else (purse, 0)
 
 
 def granted(short: Short) -> list[Entry]:
@@ -121,11 +131,16 @@ def usd(amount_nusd: int) -> str:
 
 
 def _settle(
-    book: Settlement, turn: Turn, *, names: dict[int, Names], at: str, wait_s: float
+    book: Settlement,
+    turn: Turn,
+    before: Purse,
+    *,
+    names: dict[int, Names],
+    at: str,
+    wait_s: float,
 ) -> None:
     hand, outcome, state = turn.hand, turn.outcome, turn.verdict.state
-    before = hand.purse
-    after, short_nusd = account(hand, outcome)
+    after, short_nusd = account(before, outcome)
     seal = None
     if outcome is not None:
         seal = hashlib.sha256(outcome.output).digest() if outcome.output is not None else None

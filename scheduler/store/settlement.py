@@ -86,6 +86,11 @@ _LOCK = text("""
     SELECT id FROM job WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
 """)
 
+_BILLS = text("""
+    SELECT id, held_nusd, spent_nusd FROM job
+    WHERE id = ANY(CAST(:ids AS bigint[])) ORDER BY id FOR UPDATE
+""")
+
 
 class Result(NamedTuple):
     """A job's result; the fields in the order of `RESULT_COLUMNS`.
@@ -157,6 +162,17 @@ def lock_jobs(conn: Connection, job_ids: Sequence[int]) -> None:
     """Lock jobs that may soon get more money: always before the budgets that give it."""
     if job_ids:
         conn.execute(_LOCK, {"ids": list(job_ids)})
+
+
+def lock_bills(conn: Connection, job_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """What is held for jobs, and what was spent on them, in nUSD by id; the jobs are locked.
+
+    Asked where calls of unknown outcome were, which others may have resolved meanwhile.
+    """
+    if not job_ids:
+        return {}
+    rows = conn.execute(_BILLS, {"ids": list(job_ids)})
+    return {row.id: (row.held_nusd, row.spent_nusd) for row in rows}
 
 
 def fill(conn: Connection, granted: dict[int, int]) -> None:

@@ -85,6 +85,39 @@ def test_a_late_report_is_dropped_and_its_bill_is_posted(engine: Engine) -> None
         assert_books_are_right(conn)
 
 
+def test_a_bill_that_is_posted_while_the_job_is_done_again_is_in_its_cost(engine: Engine) -> None:
+    async def scene() -> None:
+        async with serving(when_told) as late, serving(when_told) as quick:
+            slow, fast = listing("acme/m", url=late.url), listing("acme/m", url=quick.url)
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(3), listings=[slow])
+            async with (
+                desk_for(engine, [slow], worker="late") as at_late,
+                desk_for(engine, [fast], worker="quick") as at_quick,
+            ):
+                first = asyncio.create_task(work_off(at_late, "acme"))
+                await called(late, 3)
+                expire_leases(engine)
+                rescue_all(engine)
+                second = asyncio.create_task(work_off(at_quick, "acme"))
+                await called(quick, 3)
+                late.gate.set()
+                await first
+                quick.gate.set()
+                await second
+
+    loop.run(scene())
+
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 3}
+        assert total_nusd(conn, "waste") > 0
+        whole = "result.cost_nusd = job.spent_nusd"
+        assert count(conn, "result JOIN job ON job.id = result.job_id", whole) == 3
+        assert count(conn, "outbox", "payload::jsonb ->> 'cost_unknown_usd' = '0'") == 3
+        assert_books_are_right(conn)
+
+
 def test_calls_that_wait_are_not_made_once_their_parcel_is_anothers(engine: Engine) -> None:
     async def scene() -> tuple[int, int]:
         async with serving(when_told) as late, serving() as quick:

@@ -75,7 +75,7 @@ def outcome(of: InHand, cost_nusd: int | None, trouble: Trouble | None) -> Outco
 
 
 def settle(*turns: Turn) -> Settlement:
-    return settlement(turns, names=NAMES, at="2026-11-24T00:00:00Z", wait_s=60)
+    return settlement(turns, names=NAMES, at="2026-11-24T00:00:00Z", wait_s=60, bills={})
 
 
 amounts = st.integers(0, 400)
