@@ -10,6 +10,13 @@ from scheduler.store.reports import BudgetStanding
 FIGURES = ("limit", "spent", "reserved", "free", "unknown", "waste", "judging", "overrun")
 """Unknown is part of reserved, waste and judging of spent; overrun is beyond the limit."""
 
+COLUMNS = (
+    *("scope", "kind", "starts_on", "ends_on"),
+    *(f"{figure}{unit}" for unit in ("_nusd", "_usd") for figure in FIGURES),
+    "is_proven",
+)
+"""What `row` has, in its order."""
+
 
 class LedgerMismatch(Broken):
     """A budget's own figures are not what its ledger entries add up to."""

@@ -80,6 +80,9 @@ def test_spending_is_listed_by_offer(run: Run, day_url: str) -> None:
             "used_nusd": 60,
             "waste_nusd": 40,
             "overrun_nusd": 0,
+            "used_usd": "0.00000006",
+            "waste_usd": "0.00000004",
+            "overrun_usd": "0",
             "calls": 2,
         }
     ]
@@ -106,7 +109,16 @@ def test_spending_of_other_days_is_left_out(run: Run, day_url: str) -> None:
         json.loads(run("report", "spend", "--period", "2020", "--json", database=day_url).stdout)
         == []
     )
-    assert run("report", "spend", "--period", "2020", "--csv", database=day_url).stdout == ""
+    assert run("report", "spend", "--period", "2020", "--csv", database=day_url).stdout == (
+        "offer,used_nusd,waste_nusd,overrun_nusd,used_usd,waste_usd,overrun_usd,calls\n"
+    )
     assert (
         "nothing was spent" in run("report", "spend", "--period", "2020", database=day_url).stdout
     )
+
+
+def test_a_csv_without_budgets_has_its_columns_all_the_same(run: Run, day_url: str) -> None:
+    some = run("report", "budget", "--csv", database=day_url).stdout
+    none = run("report", "budget", "--period", "1999", "--csv", database=day_url).stdout
+
+    assert none.splitlines() == some.splitlines()[:1]
