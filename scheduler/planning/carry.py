@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.domain.plan import Row
 from scheduler.domain.policy import PlanObjective, PlanPolicy
 from scheduler.optimise.result import RowUse
 from scheduler.planning import reasons
-from scheduler.planning.limits import REQUESTS, TOKENS, Fund
+from scheduler.planning.limits import REQUESTS, TOKENS, Fund, capacity_rows
 from scheduler.planning.masks import ALLOWED, RULES
 from scheduler.planning.problem import Case
 from scheduler.planning.window import night_due
@@ -133,12 +134,18 @@ def _wants(
     if not len(jobs):
         return {}
     slack = {row.name: int(row.limit - row.use) for row in rows}
-    open_ = case.allowed.eligible[jobs] & ~_full(case, jobs, slack)
+    eligible = case.allowed.eligible[jobs]
+    open_ = eligible & ~_full(case, jobs, case.problem.rows, slack)
     cheapest = np.where(open_, case.estimates.reserved_nusd[jobs], _BEYOND).min(1)
     assert isinstance(case.problem.values, np.ndarray)
-    worths = np.where(case.allowed.eligible[jobs], case.problem.values[jobs], -np.inf)
+    worths = np.where(eligible, case.problem.values[jobs], -np.inf)
     worth = worths.max(1)
     in_usd = policy.objective is not PlanObjective.QUALITY
+    unused = [
+        row for row in capacity_rows(case.options, {}, horizon_s=horizon_s) if row.measure == TOKENS
+    ]
+    ever = eligible & ~_full(case, jobs, unused, {row.name: row.limit for row in unused})
+    minutes = round(horizon_s / 60, 1)
     tight = [_tightest(case.funds, slack, group) for group in range(len(case.projects))]
     found = {}
     for at, job in enumerate(jobs.tolist()):
@@ -146,9 +153,13 @@ def _wants(
         if in_usd and worth[at] <= 0:
             reason = _loss(case, job, int(worths[at].argmax()), policy=policy)
             found[job] = _Want(reason=reason, passing=False, tries=policy.loss_deferrals_max)
+        elif cheapest[at] == _BEYOND and not ever[at].any():
+            needed = int(np.asarray(case.problem.measures[TOKENS])[job][eligible[at]].min())
+            reason = reasons.too_long(needed=needed, minutes=minutes)
+            found[job] = _Want(reason=reason, passing=False)
         elif cheapest[at] == _BEYOND:
-            offers = len(set(case.options.offer_of[case.allowed.eligible[job]].tolist()))
-            reason = reasons.no_capacity(offers=offers, minutes=round(horizon_s / 60, 1))
+            offers = len(set(case.options.offer_of[eligible[at]].tolist()))
+            reason = reasons.no_capacity(offers=offers, minutes=minutes)
             found[job] = _Want(reason=reason, passing=True)
         elif fund is None:
             found[job] = _Want(reason=reasons.WORTHLESS, passing=False)
@@ -186,10 +197,12 @@ def _tightest(funds: Sequence[Fund], slack: dict[str, int], group: int) -> Fund 
     return min(mine, key=lambda fund: slack[fund.row.name], default=None)
 
 
-def _full(case: Case, jobs: NDArray[np.int64], slack: dict[str, int]) -> NDArray[np.bool_]:
-    """(len(jobs), m) whether the option's offer has no room left for the job."""
+def _full(
+    case: Case, jobs: NDArray[np.int64], rows: Sequence[Row], slack: dict[str, int]
+) -> NDArray[np.bool_]:
+    """(len(jobs), m) whether the option's offer has no room for the job in its *rows*' slack."""
     full = np.zeros((len(jobs), case.options.count), np.bool_)
-    for row in case.problem.rows:
+    for row in rows:
         if row.measure not in (REQUESTS, TOKENS):
             continue
         assert row.options is not None

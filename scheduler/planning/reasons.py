@@ -115,6 +115,14 @@ def no_capacity(*, offers: int, minutes: float) -> str:
     return f"all {offers} offers it may have are at their rate limits for {minutes:g} minutes"
 
 
+def too_long(*, needed: int, minutes: float) -> str:
+    return (
+        f"the rate limits of all offers it may have are too low for the document: it needs "
+        f"{needed:,} tokens, and none takes so many in {minutes:g} minutes; raise "
+        "tokens_per_minute in the catalog, if the provider allows more"
+    )
+
+
 def head(reason: str) -> str:
     """The part of *reason* that it has in common with other jobs'.
 

@@ -9,7 +9,16 @@ from scheduler.domain.policy import PlanPolicy
 from scheduler.planning.carry import wait_s
 from scheduler.planning.reasons import head, no_money, period_text
 from tests.planning.one_window import plan
-from tests.planning.queued import Wish, add_budget, add_jobs, rows
+from tests.planning.queued import (
+    TEXT,
+    Wish,
+    add_budget,
+    add_jobs,
+    add_offers,
+    listing,
+    policy,
+    rows,
+)
 
 DAY = date(2026, 11, 24)
 
@@ -59,3 +68,16 @@ def test_without_any_offer_jobs_wait_and_the_plan_says_why(engine: Engine) -> No
     with engine.connect() as conn:
         reasons = {row.reason for row in rows(conn, "SELECT deferral_reason AS reason FROM job")}
     assert reasons == {"no offer that is on can summarize; see `apportion offers`"}
+
+
+def test_a_document_that_no_rate_limit_will_ever_take_is_told_so(engine: Engine) -> None:
+    with engine.begin() as conn:
+        add_offers(conn, listing("slow/model", tokens_per_minute=1_000))
+        add_budget(conn, 100)
+        add_jobs(conn, Wish(text=TEXT * 40))
+
+    outcome = plan(engine, by=policy(horizon_s=60.0))
+
+    assert outcome.reasons[0].reason == (
+        "the rate limits of all offers it may have are too low for the document"
+    )
