@@ -7,6 +7,7 @@ from datetime import date
 from urllib.parse import urlsplit
 
 from scheduler.catalog.prices import NoPrice, Priced, Wanted, listed_price, own_price
+from scheduler.catalog.proxies import BadProxy, proxy_for
 from scheduler.catalog.schema import QUALITY, Catalog, OfferEntry, Provider
 from scheduler.catalog.terms import terms_of
 from scheduler.domain.job import Task
@@ -59,6 +60,12 @@ def _listing(
         or _address_reason(provider, base_url)
         or _key_reason(provider, key)
     )
+    proxy = ""
+    if reason is None and provider.protocol is not Protocol.EXTRACTIVE:
+        try:
+            proxy = proxy_for(base_url, environ)
+        except BadProxy as error:
+            reason = str(error)
     priced: Priced | None = None
     try:
         priced = _price(
@@ -69,7 +76,9 @@ def _listing(
     return Listing(
         offer=_offer(name, provider, offer, called=called, model=model, priced=priced),
         # Without what the reason is about: this is stored and shown, off or on.
-        access=_access(name, provider, offer, base_url=_LOGIN.sub("//", base_url), key=key),
+        access=_access(
+            name, provider, offer, base_url=_LOGIN.sub("//", base_url), key=key, proxy=proxy
+        ),
         tasks=frozenset(provider.of(offer, "tasks")),
         tokenizer=provider.of(offer, "tokenizer"),
         quality_prior_ppm=_quality_ppm(provider, offer),
@@ -170,7 +179,7 @@ def _offer(
 
 
 def _access(
-    name: str, provider: Provider, offer: OfferEntry, *, base_url: str, key: str
+    name: str, provider: Provider, offer: OfferEntry, *, base_url: str, key: str, proxy: str
 ) -> ProviderAccess:
     return ProviderAccess(
         name=name,
@@ -179,6 +188,7 @@ def _access(
         api_key=key,
         key_header=provider.key_header,
         timeout_s=provider.of(offer, "timeout_s"),
+        proxy=proxy,
         headers=provider.headers,
         query=provider.query,
         body=provider.of(offer, "body"),

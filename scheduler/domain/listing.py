@@ -39,6 +39,7 @@ class ProviderAccess:
         api_key: empty where none is needed.
         key_header: the header that carries the key; empty for the protocol's own.
         timeout_s: of one call, all in all.
+        proxy: the address of the proxy that calls go by; empty where there is none.
         headers, query, body: sent with every call, beside what the protocol says.
         limit_field: OpenAI's name of the output limit, which differs between servers.
         structured: what the model can be held to.
@@ -51,6 +52,7 @@ class ProviderAccess:
     api_key: str = field(default="", repr=False)
     key_header: str = ""
     timeout_s: float = 120.0
+    proxy: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -195,9 +195,12 @@ def test_a_proxy_that_does_not_connect_leaves_nothing_to_bill(status: int) -> No
         server = await asyncio.start_server(refuse, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         access = ProviderAccess(
-            name="acme", protocol=Protocol.OPENAI, base_url="https://acme.test/v1"
+            name="acme",
+            protocol=Protocol.OPENAI,
+            base_url="https://acme.test/v1",
+            proxy=f"http://127.0.0.1:{port}",
         )
-        async with server, open_client(concurrency=1, proxy=f"http://127.0.0.1:{port}") as client:
+        async with server, open_client(concurrency=1) as client:
             await OpenAiAdapter(access, client).answer(a_call())
 
     with pytest.raises(ProviderDown) as caught:

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.domain.listing import Protocol
+from scheduler.domain.listing import Protocol, ProviderAccess
 from tests.workers.chat import said
-from tests.workers.scripted import Heard, ask
+from tests.workers.scripted import Heard, a_call, ask, provider
+from workers import loop
 from workers.calls import KeyRejected
+from workers.providers.http import open_client
+from workers.providers.registry import adapter_for
 
 
 def headers_of(**access: object) -> list[tuple[str, str]]:
@@ -39,3 +42,21 @@ def test_a_key_that_would_end_its_header_is_not_sent(end: str) -> None:
 
     assert not heard
     assert "X-Other" not in str(caught.value)
+
+
+def test_a_call_goes_by_the_proxy_to_a_host_that_only_the_proxy_knows() -> None:
+    heard: list[Heard] = []
+
+    async def run() -> str:
+        async with provider(said(), heard) as proxy, open_client(concurrency=1) as client:
+            access = ProviderAccess(
+                name="acme",
+                protocol=Protocol.OPENAI,
+                base_url="http://acme.invalid/v1",
+                proxy=proxy.replace("//", "//me:secret@"),
+            )
+            return (await adapter_for(access, client).answer(a_call())).text
+
+    assert loop.run(run()) == "It closes in May."
+    assert heard[0].headers["Host"] == "acme.invalid"
+    assert heard[0].headers["Proxy-Authorization"].startswith("Basic ")

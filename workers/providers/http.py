@@ -27,7 +27,7 @@ _LARGE_BYTES = 1024 * 1024
 _LINE_END = re.compile(r"[\r\n\0]")
 
 
-def open_client(*, concurrency: int, proxy: str | None = None) -> aiohttp.ClientSession:
+def open_client(*, concurrency: int) -> aiohttp.ClientSession:
     """The pool of connections that all adapters of a process share.
 
     Call it in a running event loop, and close it there.  *concurrency* is the most calls in
@@ -38,7 +38,6 @@ def open_client(*, concurrency: int, proxy: str | None = None) -> aiohttp.Client
     )
     return aiohttp.ClientSession(
         connector=connector,
-        proxy=proxy,
         # Cookies would tie one tenant's calls to another's.
         cookie_jar=aiohttp.DummyCookieJar(),
         raise_for_status=False,
@@ -74,6 +73,7 @@ class Wire:
         self._headers.update(access.headers)
         self._is_sendable = not any(map(_LINE_END.search, self._headers.values()))
         self._query = access.query
+        self._proxy = URL(access.proxy) if access.proxy else None
         self._timeout = aiohttp.ClientTimeout(
             total=access.timeout_s, connect=min(CONNECT_S, access.timeout_s)
         )
@@ -102,6 +102,7 @@ class Wire:
                 data=BytesPayload(body) if len(body) < _LARGE_BYTES else io.BytesIO(body),
                 headers=self._with(headers) if headers else self._headers,
                 timeout=self._timeout,
+                proxy=self._proxy,
                 # A redirect would take the document to an address that nobody has allowed.
                 allow_redirects=False,
             ) as response:
