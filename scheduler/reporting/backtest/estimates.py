@@ -62,6 +62,7 @@ class Learned:
     """What the training items taught.
 
     Attributes:
+        expected_usd: (n, m) of the training items, by what the others taught.
         tells_apart: whether predictions have earned a say in which item gets which model.
         rates: (m,) each model's mean on the training items.
         seen: what held-back training items showed; documents: (d,) which items those are.
@@ -74,6 +75,7 @@ class Learned:
 
     predictor: Predictor
     costs: CostModel
+    expected_usd: Floats
     tells_apart: bool
     rates: Floats
     seen: Seen
@@ -126,7 +128,13 @@ def learn(data: Outcomes, described: Described, split: Split, *, seed: int) -> L
         ),
         seed=seed,
     )
-    costs = fitted_costs(described.stats[train], cost_usd, seed=seed)
+    costs, expected_usd = fitted_costs(
+        described.stats[train],
+        described.features[train],
+        cost_usd,
+        groups=None if groups is None else groups[0],
+        seed=seed,
+    )
     rates, held = _rates(score), tried.get(TASK)
     counts = (~np.isnan(score)).sum(0).astype(np.float64)
     if held is None:
@@ -138,7 +146,7 @@ def learn(data: Outcomes, described: Described, split: Split, *, seed: int) -> L
             models=data.models,
             score=data.score[items],
             cost_usd=data.cost_usd[items],
-            expected_usd=costs.cost_usd(described.stats[items]),
+            expected_usd=expected_usd[held.documents],
         )
         off = trial.score - trial.quality(1.0)
     own = None if groups is None else [groups[0][at] for at in documents.tolist()]
@@ -147,6 +155,7 @@ def learn(data: Outcomes, described: Described, split: Split, *, seed: int) -> L
     return Learned(
         predictor=predictor,
         costs=costs,
+        expected_usd=expected_usd,
         tells_apart=tells_apart,
         rates=rates,
         seen=seen,

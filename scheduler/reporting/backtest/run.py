@@ -101,7 +101,7 @@ def _seed_plans(
     learned = learn(data, described, split, seed=seed)
     features = described.features[split.test]
     quality, lower = learned.quality(features)
-    expected = learned.costs.cost_usd(described.stats[split.test])
+    expected = learned.costs.cost_usd(described.stats[split.test], features)
     # A model without a single outcome to learn from is not offered.
     expected[:, ~data.known()[split.train].any(0)] = np.nan
     budgets = settings.budgets_usd or geometric_budgets(expected, points=POINTS)
@@ -115,9 +115,7 @@ def _seed_plans(
     )
     escalations: Sequence[Escalated] = ()
     if settings.escalate:
-        escalations = _escalations(
-            data, described, split, learned, quality, expected, budgets, seed
-        )
+        escalations = _escalations(data, split, learned, quality, expected, budgets, seed)
     return SeedPlans(
         seed=seed,
         split=split,
@@ -134,7 +132,6 @@ def _seed_plans(
 
 def _escalations(
     data: Outcomes,
-    described: Described,
     split: Split,
     learned: Learned,
     quality: Floats,
@@ -155,7 +152,7 @@ def _escalations(
             before[:, at] = held.quality[:, held.offers.index(model)]
     train = Window(
         said=window_logits(before),
-        expected_usd=learned.costs.cost_usd(described.stats[items]),
+        expected_usd=learned.expected_usd[held.documents],
         kind=kinds.kind(data.answers[items]),
         paid_usd=data.cost_usd[items],
     )
