@@ -204,6 +204,7 @@ def _print(seeds: Sequence["SeedSummary"]) -> None:
             percent(line.oracle),
             percent(line.escalated),
             line.deferred,
+            line.scored,
         )
         for line in seeds[0].lines
     ]
@@ -213,7 +214,7 @@ def _print(seeds: Sequence["SeedSummary"]) -> None:
             table(
                 f"Plans of seed {seeds[0].seed}",
                 ("budget", "spent", "predicted", "quality", "against mixture", "true outcomes",
-                 "escalated", "deferred"),
+                 "escalated", "deferred", "scored"),
                 plans,
             ),
         ]

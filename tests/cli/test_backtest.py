@@ -168,6 +168,21 @@ def test_choices_can_be_scored_by_anyone_and_give_the_reported_figures(tmp_path:
     assert np.mean(scores) == pytest.approx(line["quality"])
 
 
+def test_nothing_is_saved_where_only_the_dearest_is_ever_right_and_outcomes_are_missing() -> None:
+    data = made(240)
+    dear = data.models.index("dear")
+    score = np.zeros(data.score.shape)
+    score[:, dear] = 1.0
+    score[np.random.default_rng(0).random(score.shape) < 0.4] = np.nan
+    cost = np.where(np.isnan(score), np.nan, data.cost_usd)
+
+    gaps = replace(data, score=score, cost_usd=cost)
+    found = summarized(gaps, only(gaps, escalate=True, budgets_usd=(2.5,)))
+
+    assert found.saving == pytest.approx(0.0, abs=1e-9)
+    assert found.saving_escalated == pytest.approx(0.0, abs=1e-9)
+
+
 def test_plans_keep_their_budgets_and_save_where_items_can_be_told_apart() -> None:
     data = made(240)
     budgets = tuple(np.geomspace(0.15, 2.4, 9).tolist())

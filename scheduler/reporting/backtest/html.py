@@ -64,30 +64,40 @@ def usd(value: float | None) -> str:
 
 def frontier_chart(seed: SeedSummary) -> str:
     """Realised quality against realised cost, beside the single models and the bounds."""
+    # Every line is of the same items, although a plan's own outcomes may be fewer.
     count = seed.scored_items
+    part = count / seed.test_items
     lines = [line for line in seed.lines if line.scored]
     series = [
         Series(
             label="with the true outcomes",
-            points=[(line.budget_usd, line.oracle) for line in lines if line.oracle is not None],
+            points=[
+                (line.budget_usd * part, line.oracle) for line in lines if line.oracle is not None
+            ],
             color=GREY,
             dash="6 4",
             marks=False,
         ),
         Series(
             label="the plan",
-            points=[(line.cost_usd, line.quality) for line in lines],
+            points=[(line.cost_usd / line.scored * count, line.quality) for line in lines],
             color=BLUE,
         ),
         Series(
             label="best mixture of single models",
-            points=[(line.cost_usd, line.mixture) for line in lines if line.mixture is not None],
+            points=[
+                (line.cost_usd / line.scored * count, line.mixture)
+                for line in lines
+                if line.mixture is not None
+            ],
             color=ORANGE,
             marks=False,
         ),
         Series(
             label="by lot",
-            points=[(line.budget_usd, line.random) for line in lines if line.random is not None],
+            points=[
+                (line.budget_usd * part, line.random) for line in lines if line.random is not None
+            ],
             color=RED,
             dash="2 3",
             marks=False,
@@ -103,7 +113,7 @@ def frontier_chart(seed: SeedSummary) -> str:
         ),
     ]
     again = [
-        (line.escalated_usd, line.escalated)
+        (line.escalated_usd / line.escalated_scored * count, line.escalated)
         for line in lines
         if line.escalated is not None and line.escalated_usd is not None
     ]

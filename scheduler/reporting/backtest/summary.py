@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.reporting.backtest.data import Outcomes
+from scheduler.reporting.backtest.escalation import Escalated
 from scheduler.reporting.backtest.plans import planned
 from scheduler.reporting.backtest.run import SeedPlans
 from scheduler.reporting.backtest.scores import (
     Calibration,
+    Realised,
     Single,
     against_mixture,
     best_single,
     calibration,
+    picked,
     realised,
     singles,
 )
@@ -39,7 +42,8 @@ class Line:
         gain, error: the plan's quality less the mixture's, and its standard error.
         random: quality of choosing any affordable model by lot at the same budget.
         oracle: quality of the plan from true outcomes and costs at the same budget.
-        escalated, escalated_usd: quality and spending where doubtful answers are paid again.
+        escalated, escalated_usd: quality and spending where doubtful answers are paid again,
+            of the `escalated_scored` items all of whose calls have an outcome.
     """
 
     budget_usd: float
@@ -57,6 +61,7 @@ class Line:
     oracle: float | None
     escalated: float | None
     escalated_usd: float | None
+    escalated_scored: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,15 +145,16 @@ def summarized(data: Outcomes, plans: SeedPlans) -> SeedSummary:
         trust=tuple((float(at), float(share)) for at, share in model.trust),
         singles=tuple(found),
         lines=lines,
-        saving=_saving([(line.cost_usd, line.quality) for line in lines], best, score),
+        saving=_saving(
+            [(line.cost_usd / line.scored, line.quality) for line in lines if line.scored], best
+        ),
         saving_escalated=_saving(
             [
-                (line.escalated_usd, line.escalated)
+                (line.escalated_usd / line.escalated_scored, line.escalated)
                 for line in lines
                 if line.escalated is not None and line.escalated_usd is not None
             ],
             best,
-            score,
         ),
         ahead_saving=ahead[0],
         ahead_quality=ahead[1],
@@ -179,7 +185,7 @@ def _lines(
         expected = np.where(served, plans.expected_usd[rows, columns], 0.0)
         hoped = np.where(served, plans.quality[rows, columns], 0.0)
         again = plans.escalations[at] if plans.escalations else None
-        answered = realised(again.final, score, cost_usd) if again else None
+        answered = None if again is None else _answered(again, score, cost_usd)
         lines.append(
             Line(
                 budget_usd=budget,
@@ -196,10 +202,21 @@ def _lines(
                 random=_by_lot(found, budget / len(choice)),
                 oracle=_oracle(score, cost_usd, budget, plans.seed),
                 escalated=answered.quality if answered and answered.scored else None,
-                escalated_usd=again.spent_usd if again else None,
+                escalated_usd=answered.cost_usd * answered.scored
+                if answered and answered.scored
+                else None,
+                escalated_scored=answered.scored if answered else 0,
             )
         )
     return lines
+
+
+def _answered(again: Escalated, score: Floats, cost_usd: Floats) -> Realised:
+    """What answering in rounds brought, for all the calls that it took."""
+    paid = np.zeros(len(score))
+    for called in again.calls.T:
+        paid += picked(called, cost_usd)
+    return realised(again.final, score, np.broadcast_to(paid[:, None], score.shape))
 
 
 def _by_lot(found: list[Single], cost_usd: float) -> float | None:
@@ -223,15 +240,16 @@ def _oracle(score: Floats, cost_usd: Floats, budget_usd: float, seed: int) -> fl
     return realised(choice, score[known], cost_usd[known]).quality
 
 
-def _saving(
-    points: Sequence[tuple[float, float]], best: Single | None, score: Floats
-) -> float | None:
+def _saving(points: Sequence[tuple[float, float]], best: Single | None) -> float | None:
+    """What the cheapest of *points* (USD per scored item, quality) saves that is good enough.
+
+    Per item, for where outcomes are missing, one plan has more scored items than another.
+    """
     # Of nothing, nothing can be saved.
     if best is None or best.cost_usd <= 0:
         return None
-    count = int((~np.isnan(score)).any(1).sum())
     good = [cost for cost, quality in points if quality >= best.quality - 1e-12]
-    return 1 - min(good) / (best.cost_usd * count) if good else None
+    return 1 - min(good) / best.cost_usd if good else None
 
 
 def _ahead(
