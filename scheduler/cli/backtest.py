@@ -28,7 +28,7 @@ def _amounts(budgets: str | None) -> tuple[float, ...] | None:
     if budgets is None:
         return None
     try:
-        amounts = tuple(sorted(float(one) for one in budgets.split(",")))
+        amounts = tuple(sorted({float(one) for one in budgets.split(",")}))
     except ValueError:
         raise BadBudgets(budgets) from None
     if not all(0 < amount < 1e9 for amount in amounts):

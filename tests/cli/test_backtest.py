@@ -183,6 +183,15 @@ def test_nothing_is_saved_where_only_the_dearest_is_ever_right_and_outcomes_are_
     assert found.saving_escalated == pytest.approx(0.0, abs=1e-9)
 
 
+def test_every_budget_is_planned_once(tmp_path: Path) -> None:
+    data = made()
+    assert len(only(replace(data, cost_usd=np.full(data.cost_usd.shape, 0.01)),
+                    budgets_usd=None).budgets_usd) == 1  # fmt: skip
+    report = json.loads(run(*written(data, tmp_path), "--budgets", "0.5,0.2,0.50", "--json"))
+
+    assert [line["budget_usd"] for line in report["seeds"][0]["lines"]] == [0.2, 0.5]
+
+
 def test_plans_keep_their_budgets_and_save_where_items_can_be_told_apart() -> None:
     data = made(240)
     budgets = tuple(np.geomspace(0.15, 2.4, 9).tolist())

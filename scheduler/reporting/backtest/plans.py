@@ -64,6 +64,8 @@ def geometric_budgets(cost_usd: Floats, *, points: int) -> tuple[float, ...]:
     totals = totals[totals > 0]
     if not len(totals):
         return (0.0,)
+    if totals.max() <= totals.min() * (1 + 1e-6):
+        return (float(totals.max()),)
     return tuple(np.geomspace(totals.min(), totals.max(), points).tolist())
 
 
