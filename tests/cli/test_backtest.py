@@ -168,6 +168,13 @@ def test_choices_can_be_scored_by_anyone_and_give_the_reported_figures(tmp_path:
     assert np.mean(scores) == pytest.approx(line["quality"])
 
 
+def test_columns_without_a_name_are_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text("item_id,text,,\na,x,,\n")
+    (tmp_path / "outcomes.csv").write_text("item_id,model,score,cost_usd,,\na,m,1,0.1,,\n")
+
+    assert read_outcomes(tmp_path / "items.csv", tmp_path / "outcomes.csv").columns == {}
+
+
 def test_nothing_is_saved_where_only_the_dearest_is_ever_right_and_outcomes_are_missing() -> None:
     data = made(240)
     dear = data.models.index("dear")
@@ -308,6 +315,9 @@ FAULTS: dict[str, tuple[Callable[[str], str], str]] = {
     "a column too few": (lambda text: text + "b,n,1\n", "row 3 has 3 columns, and the header 4"),
     "semicolons": (lambda text: text.replace(",", ";"), "parted by commas"),
     "nothing": (lambda _text: "", "it is empty"),
+    "no model": (lambda text: text + "b,,1,0.1\n", "row 3, column model: it is empty"),
+    "a column twice": (lambda text: text.replace("score", "model"), "two columns model; rename"),
+    "a cost beyond all": (lambda text: text + "b,n,1,1e12\n", "row 3: .* not from 0 to 10,000"),
 }
 
 ITEM_FAULTS = {
@@ -315,6 +325,8 @@ ITEM_FAULTS = {
     "an id missing": (b"item_id,text\na,x\n,y\n", "row 2, column item_id: it is empty"),
     "another encoding": (b"item_id,text\na,x\nb,caf\xe9\n", "row 2, column text: not in UTF-8"),
     "no items": (b"item_id,text\n", "there are no items"),
+    "UTF-16": ("item_id,text\na,x\n".encode("utf-16"), "not in UTF-8"),
+    "the text twice": (b"item_id,text,text\na,x,y\n", "two columns text; rename one"),
 }
 
 

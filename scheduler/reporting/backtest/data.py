@@ -19,7 +19,8 @@ from scheduler.reporting.backtest.prices import cost_from_tokens
 
 Floats = NDArray[np.float64]
 
-TOKENS_PER_MILLION: Final = 1_000_000
+MOST_USD: Final = 10_000
+"""What one answer may cost; whole nUSD of very many such answers are still numbers."""
 
 
 class BadTable(Refused):
@@ -84,7 +85,7 @@ def read_outcomes(
     long = _read(outcomes_path, text={"item_id", "model", "answer"})
     score_column = "score" if "score" in long.column_names else "correct"
     _need(long, outcomes_path, ("item_id", "model", score_column))
-    models = tuple(sorted(set(long["model"].to_pylist())))
+    models = _models(long, outcomes_path)
     cells = _cells(long, outcomes_path, at=at, models=models)
     score = _scores(long, outcomes_path, score_column)
     cost = _costs(long, outcomes_path, prices_path)
@@ -95,7 +96,9 @@ def read_outcomes(
     wide_score, wide_cost = np.full(shape, np.nan), np.full(shape, np.nan)
     wide_score.ravel()[cells[kept]] = score[kept]
     wide_cost.ravel()[cells[kept]] = cost[kept]
-    others = [name for name in items.column_names if name not in ("item_id", "text")]
+    # Spreadsheets leave unnamed columns behind; of those that share a name, none can be meant.
+    names = items.column_names
+    others = [name for name in names if name not in ("item_id", "text") and names.count(name) == 1]
     return Outcomes(
         items=ids,
         texts=tuple(text or "" for text in items["text"].to_pylist()),
@@ -103,8 +106,17 @@ def read_outcomes(
         models=models,
         score=wide_score,
         cost_usd=wide_cost,
-        answers=_answers(long, cells, shape),
+        answers=_answers(long, outcomes_path, cells, shape),
     )
+
+
+def _models(long: pa.Table, path: Path) -> tuple[str, ...]:
+    names = long["model"].to_pylist()
+    if not all(names):
+        # A choice without a model is an item put off.
+        row = next(row for row, name in enumerate(names, 1) if not name)
+        raise BadTable(path=path, reason=f"row {row}, column model: it is empty")
+    return tuple(sorted(set(names)))
 
 
 def _as_text(value: object) -> str:
@@ -144,6 +156,8 @@ def _fault(path: Path) -> str | None:
             header = next(lines, [])
             if not header:
                 return "it is empty"
+            if not _is_utf8("".join(header).encode("latin-1")):
+                return "not in UTF-8; save the file as UTF-8"
             for row, cells in enumerate(lines, 1):
                 if cells and len(cells) != len(header):
                     return f"row {row} has {len(cells)} columns, and the header {len(header)}"
@@ -164,6 +178,9 @@ def _is_utf8(said: bytes) -> bool:
 
 
 def _need(table: pa.Table, path: Path, names: Sequence[str]) -> None:
+    for name in names:
+        if table.column_names.count(name) > 1:
+            raise BadTable(path=path, reason=f"there are two columns {name}; rename one")
     missing = [name for name in names if name not in table.column_names]
     if missing:
         have = ", ".join(table.column_names)
@@ -232,6 +249,7 @@ def _scores(long: pa.Table, path: Path, name: str) -> Floats:
 def _costs(long: pa.Table, path: Path, prices_path: Path | None) -> Floats:
     """What each outcome cost, as given or from its tokens and the models' prices."""
     if "cost_usd" in long.column_names:
+        _need(long, path, ("cost_usd",))
         cost = _numbers(long, path, "cost_usd")
     else:
         if not {"input_tokens", "output_tokens"} & set(long.column_names):
@@ -244,10 +262,11 @@ def _costs(long: pa.Table, path: Path, prices_path: Path | None) -> Floats:
             _numbers(long, path, "output_tokens"),
             prices=prices,
         )
-    wrong = np.flatnonzero(~np.isnan(cost) & ((cost < 0) | ~np.isfinite(cost)))
+    wrong = np.flatnonzero(~np.isnan(cost) & ((cost < 0) | ~(cost <= MOST_USD)))
     if len(wrong):
         row = int(wrong[0])
-        raise BadTable(path=path, reason=f"row {row + 1}: a cost of {cost[row]} USD")
+        reason = f"row {row + 1}: a cost of {cost[row]} USD is not from 0 to {MOST_USD:,.0f}"
+        raise BadTable(path=path, reason=reason)
     return cost
 
 
@@ -268,10 +287,11 @@ def _price_table(path: Path) -> dict[str, tuple[float, float]]:
 
 
 def _answers(
-    long: pa.Table, cells: NDArray[np.int64], shape: tuple[int, int]
+    long: pa.Table, path: Path, cells: NDArray[np.int64], shape: tuple[int, int]
 ) -> NDArray[np.object_] | None:
     if "answer" not in long.column_names:
         return None
+    _need(long, path, ("answer",))
     answers = np.full(shape[0] * shape[1], "", object)
     answers[cells] = [answer or "" for answer in long["answer"].to_pylist()]
     return answers.reshape(shape)
