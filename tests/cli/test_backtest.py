@@ -175,19 +175,20 @@ def test_columns_without_a_name_are_no_fault(tmp_path: Path) -> None:
     assert read_outcomes(tmp_path / "items.csv", tmp_path / "outcomes.csv").columns == {}
 
 
-def test_nothing_is_saved_where_only_the_dearest_is_ever_right_and_outcomes_are_missing() -> None:
+def test_the_best_model_everywhere_saves_nothing_where_outcomes_are_missing() -> None:
     data = made(240)
-    dear = data.models.index("dear")
-    score = np.zeros(data.score.shape)
-    score[:, dear] = 1.0
-    score[np.random.default_rng(0).random(score.shape) < 0.4] = np.nan
-    cost = np.where(np.isnan(score), np.nan, data.cost_usd)
+    missing = np.random.default_rng(0).random(data.score.shape) < 0.4
+    gaps = replace(
+        data,
+        score=np.where(missing, np.nan, data.score),
+        cost_usd=np.where(missing, np.nan, data.cost_usd),
+    )
+    plans = only(gaps, budgets_usd=(2.5,))
+    dear = np.full(len(plans.split.test), data.models.index("dear"), np.int32)
 
-    gaps = replace(data, score=score, cost_usd=cost)
-    found = summarized(gaps, only(gaps, escalate=True, budgets_usd=(2.5,)))
+    found = summarized(gaps, replace(plans, plans=(dear,)))
 
     assert found.saving == pytest.approx(0.0, abs=1e-9)
-    assert found.saving_escalated == pytest.approx(0.0, abs=1e-9)
 
 
 def test_every_budget_is_planned_once(tmp_path: Path) -> None:
