@@ -157,3 +157,15 @@ def test_a_column_that_a_told_split_keeps_apart_is_a_group_never_seen() -> None:
     data = replace(data, columns={"split": data.columns["split"], "source": tuple(source)})
 
     assert only(data, split="column:split").split.grouped_by == "source"
+
+
+def test_models_of_one_price_but_for_rounding_lie_on_no_line() -> None:
+    seen = Seen(off=np.zeros((40, 3)), counts=np.full(3, 40.0), groups=None)
+    quality = np.tile([0.5, 0.6, 0.7], (20, 1))
+    # The mean of three such logarithms is another number.
+    cost = np.full((20, 3), 0.002)
+
+    found = doubt(seen, quality, cost, like_test=(np.zeros(40), np.zeros(20)), groups=None)
+
+    assert np.isfinite(found.quality).all()
+    assert np.isfinite(found.mean).all()

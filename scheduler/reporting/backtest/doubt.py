@@ -27,6 +27,8 @@ GROUP_WORTH: Final = 2.0
 LEAST_GROUPS: Final = 3
 """With fewer groups, nothing is known of how groups differ but that thought."""
 LEAST_VARIANCE: Final = 1e-6
+LEAST_PRICE_SPREAD: Final = 1e-6
+"""Log-prices that differ by less are one price: a line through roundings is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +202,7 @@ def _drawn_together(means: Floats, error: Floats, cost_usd: Floats) -> tuple[Flo
     y, noise = means[usable], error[np.ix_(usable, usable)]
     price = np.log(np.maximum(cost_usd[usable], 1e-12))
     line = np.ones((len(y), 1))
-    if len(y) > 2 and price.std() > 0:
+    if len(y) > 2 and price.std() > LEAST_PRICE_SPREAD:
         line = np.stack([np.ones(len(y)), (price - price.mean()) / price.std()], 1)
     best = None
     for spread in np.geomspace(1e-5, 0.3, 40):
