@@ -11,7 +11,7 @@ from typing import TypeVar
 import aiohttp
 import structlog
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.breaker import Breaker, BreakerPolicy
 from scheduler.domain.listing import ProviderAccess
@@ -20,6 +20,7 @@ from scheduler.domain.policy import WorkPolicy
 from scheduler.store import pace
 from scheduler.store.calling import CalledOffer, Price, read_offers, read_prices
 from scheduler.store.parcels import holders
+from scheduler.store.passing import is_passing, reason_of
 from workers.breaking import Breakers, share
 from workers.channel import Channel, InFlight
 from workers.flush import House
@@ -129,10 +130,12 @@ class Desk:
         while True:
             try:
                 return await self.in_thread(lambda: self._transact(work))
-            except (OperationalError, InterfaceError) as error:
+            except DBAPIError as error:
+                if not is_passing(error):
+                    raise
                 LOG.warning(
                     "Postgres cannot do it now; trying again",
-                    reason=str(error.orig).partition("\n")[0],
+                    reason=reason_of(error),
                     pause_s=pause_s,
                 )
             await asyncio.sleep(pause_s)
@@ -253,7 +256,9 @@ class Desk:
 
         try:
             fresh, workers = await self.in_thread(lambda: self._transact(compare))
-        except (OperationalError, InterfaceError):
+        except DBAPIError as error:
+            if not is_passing(error):
+                raise
             self.breakers.give_back(runs, shared=shared)
             return
         self._announce(fresh)

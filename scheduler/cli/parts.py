@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import structlog
+from sqlalchemy.exc import DBAPIError
 
+from scheduler.catalog.errors import BadCatalog
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog
 from scheduler.cli.compile import compile_beside
@@ -19,10 +21,13 @@ from scheduler.domain.listing import Listing
 from scheduler.settings import Settings
 from scheduler.store.migrate import ensure_partitions
 from scheduler.store.offers import sync_catalog
+from scheduler.store.passing import is_passing, reason_of
 
 LOG = structlog.get_logger("apportion.serve")
 HOUSEKEEPING_S = 3600.0
 """How often the catalog's prices of the day and the months' partitions are looked after."""
+AGAIN_S = 60.0
+"""How long after a time at which that could not be done."""
 
 Loop = Callable[[Service, Settings, threading.Event], None]
 
@@ -63,8 +68,7 @@ def _planner(service: Service, settings: Settings, stop: threading.Event) -> Non
 
 
 def _catalog(service: Service, settings: Settings, stop: threading.Event) -> None:
-    while not stop.wait(HOUSEKEEPING_S):
-        sync_offers(service, settings)
+    _now_and_then(lambda: sync_offers(service, settings), what="the catalog", stop=stop)
 
 
 def _bells(service: Service, settings: Settings, stop: threading.Event) -> None:
@@ -93,9 +97,28 @@ def _rescue(service: Service, settings: Settings, stop: threading.Event) -> None
 
 
 def _partitions(service: Service, settings: Settings, stop: threading.Event) -> None:  # noqa: ARG001 - a Loop's shape
-    while not stop.wait(HOUSEKEEPING_S):
+    def ensure() -> None:
         with service.engine.begin() as conn:
             ensure_partitions(conn)
+
+    _now_and_then(ensure, what="partitions", stop=stop)
+
+
+def _now_and_then(work: Callable[[], None], *, what: str, stop: threading.Event) -> None:
+    """Do *work* every `HOUSEKEEPING_S`; what is there stays in use while it cannot be done.
+
+    The database may be away for a while, and a person may be in the midst of writing the catalog.
+    """
+    wait_s = HOUSEKEEPING_S
+    while not stop.wait(wait_s):
+        wait_s = HOUSEKEEPING_S
+        try:
+            work()
+        except (DBAPIError, BadCatalog) as error:
+            if isinstance(error, DBAPIError) and not is_passing(error):
+                raise
+            wait_s = AGAIN_S
+            LOG.warning("cannot be looked after now", what=what, reason=reason_of(error))
 
 
 PARTS: dict[str, tuple[Loop, ...]] = {

@@ -29,8 +29,9 @@ from scheduler.intake.batch import Batch, Handler, Slice, read_part
 from scheduler.intake.jobs import QueueGauge
 from scheduler.intake.partitions import Listener, Partitions
 from scheduler.intake.topics import LOOK_S, Topics
-from scheduler.intake.writer import RETRY_S, Stopping, Writer, is_passing
+from scheduler.intake.writer import RETRY_S, Stopping, Writer
 from scheduler.interpreter import collect_rarely, take_short_turns
+from scheduler.store.passing import is_passing
 
 POLL_MS = 1_000
 JOIN_LIMIT_S = 15.0

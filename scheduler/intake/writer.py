@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import Overtaken
 from scheduler.intake.batch import Batch, store_batch
+from scheduler.store.passing import is_passing
 
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -20,16 +21,6 @@ class Stopping(Overtaken):
 
     def __init__(self) -> None:
         super().__init__("stopped before the batch was stored")
-
-
-def is_passing(error: DBAPIError) -> bool:
-    """Whether the same statements may succeed later: the server is away, or a deadlock was cut."""
-    # 40: deadlock, serialization; 53: out of memory, disk or connections; 55: lock timeout;
-    # 57: shutdown; 08: connection.
-    state = getattr(error.orig, "sqlstate", None) or "08000"
-    return error.connection_invalidated or (
-        isinstance(error, OperationalError) and state[:2] in ("08", "40", "53", "55", "57")
-    )
 
 
 @dataclass(slots=True, kw_only=True)

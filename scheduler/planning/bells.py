@@ -13,12 +13,13 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from scheduler.domain.errors import Unavailable
 from scheduler.domain.policy import PlanPolicy
 from scheduler.store.bells import Bell, due_bells, mark_rung
 from scheduler.store.locks import Duty, on_duty
+from scheduler.store.passing import is_passing, reason_of
 
 logger = structlog.get_logger(__name__)
 
@@ -147,8 +148,9 @@ def run(engine: Engine, app: Celery, *, policy: PlanPolicy, stop: Event) -> None
                     if duty is not None:
                         ring_due(engine, ringer, policy=policy)
                 wait_s = policy.poll_s
-            except (OperationalError, Unavailable) as trouble:
-                said = str(getattr(trouble, "orig", trouble)).partition("\n")[0]
+            except (DBAPIError, Unavailable) as trouble:
+                if isinstance(trouble, DBAPIError) and not is_passing(trouble):
+                    raise
                 wait_s = min(max(wait_s, policy.poll_s) * 2, WAIT_MOST_S)
-                logger.warning("relay waits", reason=said, wait_s=wait_s)
+                logger.warning("relay waits", reason=reason_of(trouble), wait_s=wait_s)
             stop.wait(wait_s)

@@ -7,7 +7,7 @@ from threading import Event
 
 import structlog
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import Overtaken, Unavailable
 from scheduler.domain.job import When
@@ -22,6 +22,7 @@ from scheduler.planning.reading import requests_left
 from scheduler.planning.window import EVER, closed_window
 from scheduler.store.offers import plan_offers
 from scheduler.store.parcels_made import undone_work
+from scheduler.store.passing import is_passing, reason_of
 from scheduler.store.waking import bring_forward, latest_change, wake
 
 logger = structlog.get_logger(__name__)
@@ -80,10 +81,10 @@ def run(
             if outcome is None and embedder is not None:
                 embed_ahead(engine, look, embedder, now=clock())
             wait_s = policy.plan.poll_s
-        except (OperationalError, Unavailable, Overtaken) as trouble:
-            # psycopg's message has no password, but may have many lines.
-            said = str(getattr(trouble, "orig", trouble)).partition("\n")[0]
-            logger.warning("planner waits", reason=said, wait_s=wait_s)
+        except (DBAPIError, Unavailable, Overtaken) as trouble:
+            if isinstance(trouble, DBAPIError) and not is_passing(trouble):
+                raise
+            logger.warning("planner waits", reason=reason_of(trouble), wait_s=wait_s)
             outcome, wait_s = None, min(max(wait_s, policy.plan.poll_s) * 2, WAIT_MOST_S)
         if outcome is None:
             stop.wait(wait_s)

@@ -25,6 +25,7 @@ from scheduler.domain.errors import Unavailable
 from scheduler.store import outbox
 from scheduler.store.locks import Duty, on_duty
 from scheduler.store.outbox import OutboxRow
+from scheduler.store.passing import is_passing
 
 WAIT_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -110,8 +111,13 @@ def discard(
     Results and dead letters are in tables of their own; these rows only wait to be sent.
     """
     while not stop.is_set():
-        with engine.begin() as conn:
-            count, _ = outbox.discard(conn, above=0, limit=limit)
+        try:
+            with engine.begin() as conn:
+                count, _ = outbox.discard(conn, above=0, limit=limit)
+        except DBAPIError as error:
+            if not is_passing(error):
+                raise
+            count = 0
         if count < limit:
             stop.wait(poll_s)
 

@@ -4,9 +4,10 @@ from threading import Event
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.policy import Policy
+from scheduler.store.passing import is_passing, reason_of
 from scheduler.store.rescue import Rescued, rescue_parcels
 
 LOG = structlog.get_logger("apportion.rescue")
@@ -27,10 +28,11 @@ def run(engine: Engine, *, policy: Policy, stop: Event) -> None:
         try:
             rescue_all(engine)
             wait_s = pause_s
-        except (OperationalError, InterfaceError) as error:
+        except DBAPIError as error:
+            if not is_passing(error):
+                raise
             wait_s = min(2 * wait_s, WAIT_MOST_S)
-            said = str(error.orig).partition("\n")[0]
-            LOG.warning("Postgres does not answer; waiting", reason=said, wait_s=wait_s)
+            LOG.warning("rescue waits for Postgres", reason=reason_of(error), wait_s=wait_s)
         stop.wait(wait_s)
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 
 APP_ROLE = "apportion_app"
+_READ_ONLY = "25006"
 
 
 def open_engine(url: str, *, pool_size: int = 4, statement_timeout_s: int = 300) -> Engine:
@@ -14,7 +15,7 @@ def open_engine(url: str, *, pool_size: int = 4, statement_timeout_s: int = 300)
     That role can neither change the append-only tables nor the schema, whoever logged in.
     """
     options = f"-c role={APP_ROLE} -c statement_timeout={statement_timeout_s}s -c timezone=UTC"
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -23,6 +24,14 @@ def open_engine(url: str, *, pool_size: int = 4, statement_timeout_s: int = 300)
         pool_use_lifo=True,
         connect_args={"options": options, "application_name": "apportion"},
     )
+    event.listen(engine, "handle_error", _leave_former_primary)
+    return engine
+
+
+def _leave_former_primary(context: ExceptionContext) -> None:
+    """Connect anew where a server only lets us read: after a failover another is the primary."""
+    if getattr(context.original_exception, "sqlstate", None) == _READ_ONLY:
+        context.is_disconnect = True
 
 
 @contextmanager
