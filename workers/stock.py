@@ -2,7 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -189,11 +189,14 @@ class Stock:
     def take(self, *, hurried: bool) -> list[tuple[InHand, Prompt]]:
         """The jobs whose calls are to be noted now: as many as their offers can soon take."""
         taken: list[tuple[InHand, Prompt]] = []
+        now = self._desk.now()
         for supply in list(self.supplies.values()):
             if not hurried:
                 supply.shrink()
             for hand, prompt in supply.take():
-                if self._desk.why_not(hand.option) is None:
+                if late := _too_late(hand, now=now):
+                    self._ended(Turn(hand=hand, verdict=late))
+                elif self._desk.why_not(hand.option) is None:
                     taken.append((hand, prompt))
                 else:
                     self.place(hand)
@@ -224,6 +227,17 @@ def in_hand(job: Assignment) -> InHand:
         option=job.chosen,
         attempts=job.attempts,
         troubles=troubles,
+    )
+
+
+def _too_late(hand: InHand, *, now: datetime) -> Verdict | None:
+    """That *hand*'s job has failed, where no answer is worth anything any more."""
+    deadline = hand.job.deadline
+    if deadline is None or deadline > now:
+        return None
+    said = deadline.astimezone(UTC).isoformat(sep=" ", timespec="seconds")
+    return Verdict(
+        state=JobState.FAILED, reason=f"its deadline passed before it was called: it was {said}"
     )
 
 

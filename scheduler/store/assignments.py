@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Text, cast, func, select, text
@@ -49,6 +49,7 @@ class Assignment(NamedTuple):
     document_id: int
     document_bytes: int
     max_cost_nusd: int | None
+    deadline: datetime | None
     booked_on: date
     task: Task
     params: dict[str, Any]
@@ -76,6 +77,7 @@ _FACTS = (
     job.c.document_id,
     document.c.bytes,
     job.c.max_cost_nusd,
+    job.c.deadline,
     func.coalesce(job.c.booked_on, func.current_date()),
 )
 _MONEY = (job.c.reserved_nusd - job.c.held_nusd, job.c.held_nusd, job.c.spent_nusd)

@@ -42,6 +42,7 @@ def hand(number: int, purse: Purse) -> InHand:
         tags="{}",
         document_id=number,
         document_bytes=10,
+        deadline=None,
         max_cost_nusd=None,
         booked_on=date(2026, 11, 24),
         task=Task.SUMMARIZE,
