@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -20,14 +21,12 @@ Output: TypeAlias = Any
 """What a result holds: text, a label, or the JSON value that was extracted."""
 
 _FENCE = re.compile(r"```[\w-]*[^\S\n]*\n(.*?)```", re.DOTALL)
-# Where a chat template has opened the thought, as those of reasoning models do, the answer holds
-# its end alone, and behind that a line's.  No JSON text has the end of a line in a string.
-_THOUGHT = re.compile(
-    r"\A\s*<think>.*?</think>\s*|\A(?:(?!</?think>).)*</think>[^\S\n]*\n\s*", re.DOTALL
-)
+_LINE_END = re.compile(r"[^\S\n]*\n")
 _START = re.compile(r"[{\[]")
 VALUES_MAX: Final = 20
 """How many values among words are looked at."""
+HOLD_S: Final = 1.0
+"""How long the values in an answer may be held to its schema: other calls wait for that."""
 _DECODER: Final = json.JSONDecoder()
 _POINT_MAX: Final = 1e16
 """From here on orjson spells a float with an exponent, and Postgres without."""
@@ -61,8 +60,8 @@ def check(
     Raises:
         OutputInvalid: it is none.
     """
-    # Some local servers leave a model's thinking in front.  Postgres takes no NUL.
-    said = _THOUGHT.sub("", text).replace("\0", "").strip()
+    # Postgres takes no NUL.
+    said = _answer_in(text).replace("\0", "").strip()
     if not said:
         raise OutputInvalid(task=task, reason="it is empty")
     if task is Task.CLASSIFY:
@@ -70,6 +69,16 @@ def check(
     if task in (Task.EXTRACT, Task.JUDGE):
         return _value(task, said, schema or {})
     return said
+
+
+def _answer_in(text: str) -> str:
+    """*text* without a model's thinking, which some local servers leave in front."""
+    thought, end, answer = text.partition("</think>")
+    # Where a chat template has opened the thought, as those of reasoning models do, the text holds
+    # its end alone, and behind that a line's.  No JSON text has the end of a line in a string.
+    is_whole = thought.lstrip().startswith("<think>")
+    is_end = "<think>" not in thought and _LINE_END.match(answer)
+    return answer if end and (is_whole or is_end) else text
 
 
 def _label(said: str, labels: Sequence[str]) -> str:
@@ -118,6 +127,7 @@ def _plain(label: str) -> str:
 def _value(task: Task, said: str, schema: Mapping[str, Any]) -> Output:
     """The first JSON value in *said* that keeps to *schema*; it may stand behind others."""
     wrong: OutputInvalid | None = None
+    until_s = time.monotonic() + HOLD_S
     for candidate in _candidates(said):
         try:
             value = _kept(orjson.loads(candidate))
@@ -125,7 +135,7 @@ def _value(task: Task, said: str, schema: Mapping[str, Any]) -> Output:
             continue
         except RecursionError:
             raise OutputInvalid(task=task, reason="it is nested too deep") from None
-        found = _broken_rule(task, value, schema)
+        found = _broken_rule(task, value, schema, until_s=until_s)
         if found is None and _loses_digits(candidate):
             found = OutputInvalid(
                 task=task,
@@ -138,14 +148,16 @@ def _value(task: Task, said: str, schema: Mapping[str, Any]) -> Output:
     raise wrong or OutputInvalid(task=task, reason="it is not JSON")
 
 
-def _broken_rule(task: Task, value: Output, schema: Mapping[str, Any]) -> OutputInvalid | None:
+def _broken_rule(
+    task: Task, value: Output, schema: Mapping[str, Any], *, until_s: float
+) -> OutputInvalid | None:
     """Which rule of *schema* the *value* breaks, or None.
 
     Raises:
         OutputInvalid: no value can be held to such a schema.
     """
     try:
-        hold(value, schema)
+        hold(value, schema, until_s=until_s)
     except ValidationError as error:
         where = "/".join(str(step) for step in error.absolute_path)[:100] or "the whole"
         return OutputInvalid(task=task, reason=f"{where} breaks the schema's `{error.validator}`")

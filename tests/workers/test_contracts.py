@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.job import CLIENT_TASKS, Task
 from tests.workers.scripted import Heard, Say, provider
+from workers import contracts
 from workers.contracts import OutputInvalid, check
 
 SCHEMA: dict[str, Any] = {
@@ -56,6 +57,7 @@ def test_a_text_about_thinking_stays_whole() -> None:
     said = "Put it between <think> and </think>\nin every answer."
 
     assert check(Task.SUMMARIZE, said) == said
+    assert check(Task.SUMMARIZE, "The mark </think> ends it.") == "The mark </think> ends it."
     assert extracted('{"total": 1, "who": "</think> x"}')["who"] == "</think> x"
 
 
@@ -168,6 +170,35 @@ def test_references_that_fan_out_cannot_hang_the_check() -> None:
 
     with pytest.raises(OutputInvalid, match="cannot be held"):
         extracted("{}", {"$defs": {**names, "a40": {}}, "$ref": "#/$defs/a0"})
+
+
+SLOW = "a" * 24 + "!"
+"""It takes `^(a|aa)+$` some hundredths of a second to see that this is none."""
+
+
+@pytest.mark.parametrize(
+    ("said", "schema"),
+    [
+        ({f"{SLOW}{n}": 1 for n in range(50)}, {"patternProperties": {"^(a|aa)+$": {}}}),
+        ([9_999] * 500, {"items": {"enum": list(range(10_000))}}),
+    ],
+)
+def test_many_short_looks_are_together_no_longer_than_one(
+    monkeypatch: pytest.MonkeyPatch, said: Any, schema: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(contracts, "HOLD_S", 0.05)
+
+    with pytest.raises(OutputInvalid, match="cannot be held"):
+        extracted(orjson.dumps(said).decode(), schema)
+
+
+def test_all_values_of_an_answer_are_held_within_the_time_of_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contracts, "HOLD_S", 0.05)
+
+    with pytest.raises(OutputInvalid, match="cannot be held"):
+        extracted(f'["{SLOW}"] ' * 20, {"items": {"pattern": "^(a|aa)+$"}})
 
 
 def test_names_are_held_to_their_patterns() -> None:
