@@ -104,6 +104,19 @@ def test_references_that_fan_out_end_soon() -> None:
     assert closed(of({"a": {"$ref": "#/$defs/a0"}}, **{"$defs": {**both, "a60": TEXT}})) is None
 
 
+def test_what_nothing_refers_to_is_left_out() -> None:
+    # Each of them is walked through a thousand times over, if it is walked through at all.
+    fan = {f"a{n}": of({"l": {"$ref": f"#/$defs/a{n + 1}"}} | {"r": {"$ref": f"#/$defs/a{n + 1}"}})
+           for n in range(8)}  # fmt: skip
+    idle = {f"b{n}": {"anyOf": [{"$ref": "#/$defs/a0"}]} for n in range(1_000)}
+    defs = {**fan, "a8": TEXT, **idle, "used": TEXT}
+
+    assert closed(of({"u": {"$ref": "#/$defs/used"}}, **{"$defs": defs})) == {
+        **shut({"u": {"$ref": "#/$defs/used"}}),
+        "$defs": {"used": TEXT},
+    }
+
+
 def test_what_is_required_is_no_option() -> None:
     names = {str(n): TEXT for n in range(OPTIONAL_MAX + 1)}
 

@@ -5,7 +5,7 @@ held to all of it when it is there.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 OPTIONAL_MAX: Final = 24
@@ -36,27 +36,28 @@ def closed(schema: Mapping[str, Any]) -> dict[str, Any] | None:
     closing = _Closing(root=schema)
     try:
         fit = closing.closed(schema)
-        for shelf in _SHELVES:
-            if shelf in schema:
-                # What is referred to was counted where that is done.
-                fit[shelf] = {
-                    name: _Closing(root=schema).closed(one) for name, one in schema[shelf].items()
-                }
     except _Unfit:
         return None
     is_small = closing.optional <= OPTIONAL_MAX and closing.unions <= UNIONS_MAX
-    return fit if is_small else None
+    # Only what is referred to: to look through the rest could take as long again for each.
+    return fit | closing.shelves if is_small else None
 
 
 @dataclass(slots=True, kw_only=True)
 class _Closing:
-    """One walk over a schema, and what was counted on it; *within* are the references above."""
+    """One walk over a schema, and what was counted on it.
+
+    Attributes:
+        within: the references above.
+        shelves: what was referred to, closed, by its shelf and name.
+    """
 
     root: Mapping[str, Any]
     optional: int = 0
     unions: int = 0
     nodes: int = 0
     within: tuple[str, ...] = ()
+    shelves: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def closed(self, schema: Any) -> dict[str, Any]:
         self.nodes += 1
@@ -88,7 +89,7 @@ class _Closing:
         if mark != "#" or name not in known or ref in self.within:
             raise _Unfit
         above, self.within = self.within, (*self.within, ref)
-        self.closed(known[name])
+        self.shelves.setdefault(shelf, {})[name] = self.closed(known[name])
         self.within = above
         return {"$ref": ref}
 
