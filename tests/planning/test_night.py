@@ -1,10 +1,13 @@
 """When a night begins, and which jobs are due for it."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from cronsim import CronSim
 
 from scheduler.domain.policy import PlanPolicy
+from scheduler.planning import night
 from scheduler.planning.night import BadNight, last_night, next_night
 from scheduler.planning.window import night_due
 
@@ -42,6 +45,22 @@ def test_in_the_hour_that_is_left_out_a_night_begins_all_the_same() -> None:
 
     assert next_night(policy, utc("2026-03-29 00:59")) == began
     assert last_night(policy, began) == began
+
+
+def test_a_moment_that_many_jobs_ask_for_is_looked_up_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[str] = []
+
+    def looking(crontab: str, *about: Any, **how: Any) -> CronSim:
+        looks.append(crontab)
+        return CronSim(crontab, *about, **how)
+
+    monkeypatch.setattr(night, "CronSim", looking)
+    for _ in range(1_000):
+        night_due(PlanPolicy(night_crontab="7 23 * * *"), utc("2026-11-24 12:00"))
+
+    assert len(looks) == 2
 
 
 @pytest.mark.parametrize(
