@@ -135,8 +135,7 @@ def test_calls_that_wait_are_not_made_once_their_parcel_is_anothers(engine: Engi
                 expire_leases(engine)
                 noted = rescue_all(engine).unknown_attempts
                 await work_off(at_quick, "acme")
-                # It looks after its leases three times in their length.
-                await asyncio.sleep(1)
+                await until(lambda: not any(one.waiting for one in at_late.channels()))
                 late.gate.set()
                 await working
             return noted, len(late.keys)
@@ -170,13 +169,12 @@ def test_calls_that_wait_are_not_made_once_nobody_can_settle_them(
             async with desk_for(engine, offers) as desk:
                 with pytest.raises(PurseDiffers):
                     await work_off(desk, "acme")
-                first = len(stub.keys)
-                await asyncio.sleep(1)
-            return first, len(stub.keys)
+                return len(stub.keys), sum(one.waiting for one in desk.channels())
 
-    first, last = loop.run(scene())
+    made, waiting = loop.run(scene())
 
-    assert first == last < 60
+    assert made < 60
+    assert waiting == 0
 
 
 def test_a_call_whose_worker_died_keeps_its_money_until_it_is_resolved(engine: Engine) -> None:
