@@ -13,10 +13,10 @@ from scheduler.cli.compile import compile_beside
 from scheduler.cli.context import Service, open_service
 from scheduler.cli.job_options import SchemaFile
 from scheduler.cli.log_setup import configure_logs
-from scheduler.cli.messages import Ask, add_documents
+from scheduler.cli.messages import Ask, Taken, add_documents
 from scheduler.cli.printing import open_console
 from scheduler.cli.result_lines import check_out, write_results
-from scheduler.cli.running import work_off
+from scheduler.cli.running import Ended, work_off
 from scheduler.cli.supervise import stop_on_signals
 from scheduler.cli.terminal import harmless
 from scheduler.cli.watching import print_end, print_taken, watching
@@ -154,6 +154,10 @@ def command(
         print_end(say, service, project, ended)
     are = "result is" if count == 1 else "results are"
     say.print(harmless(f"\n{count} {are} in {out}.", keep="\n"), markup=False)
+    _check_all_done(ended, taken, out, is_stopped=stop.is_set())
+
+
+def _check_all_done(ended: Ended, taken: Taken, out: Path, *, is_stopped: bool) -> None:
     now = ended.standing
     if now.done < now.jobs or taken.problems:
         raise NotAllDone(
@@ -161,7 +165,7 @@ def command(
             failed=now.failed,
             refused=len(taken.problems),
             out=out,
-            stopped=stop.is_set(),
+            stopped=is_stopped,
         )
 
 

@@ -147,8 +147,8 @@ def _vectors_help(taught: Observations, *, seed: int) -> bool:
     else:
         fold = group_folds(taught.group, folds=HELD_BACK_OF, seed=seed)
     tried = fold[taught.row] == 0
-    alone, beside = (teach(taught.of(~tried), seed=seed) for teach in (learned, learned_beside))
-    return bool(beside.tasks) and compare(alone, beside, taught.of(tried)).gain >= 0
+    without, beside = (teach(taught.of(~tried), seed=seed) for teach in (learned, learned_beside))
+    return bool(beside.tasks) and compare(without, beside, taught.of(tried)).gain >= 0
 
 
 def _score_references(conn: Connection) -> None:
