@@ -1,31 +1,18 @@
 """Whatever is altered, put in, taken away or moved, the audit finds it and names its place."""
 
-from datetime import UTC, datetime
+from datetime import UTC
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, text
 
-from scheduler.compliance.checkpoint import Checkpoint, read_checkpoint, sign
 from scheduler.compliance.verification import Finding, verify
 from scheduler.domain.evidence import Record
 from scheduler.store.audit_calls import BILL, FACTS
-from scheduler.store.evidence import append, heads
+from scheduler.store.evidence import append
 from scheduler.store.resolution import Resolution, resolve
 from tests.compliance.day import ANSWERED, LOST, WASTED
+from tests.compliance.tampering import found, tamper
 from workers.settle import CALL_FACTS
-
-
-def tamper(conn: Connection, statement: str) -> None:
-    """Change rows as only the owner of the database can: past every trigger."""
-    conn.execute(text("SET LOCAL session_replication_role = replica"))
-    changed = conn.exec_driver_sql(statement)
-    conn.execute(text("SET LOCAL session_replication_role = origin"))
-    assert changed.rowcount > 0
-
-
-def found(conn: Connection) -> list[str]:
-    return [f"{finding.where}: {finding.what}" for finding in verify(conn).findings]
 
 
 def checks(findings: tuple[Finding, ...]) -> set[str]:
@@ -355,66 +342,3 @@ def test_records_of_an_older_program_s_order_of_facts_are_read(day: Connection) 
     append(day, stream="work-1", kind="calls", bodies=[body])
 
     assert f"{CALL_B}: is recorded, and its row is gone" in found(day)
-
-
-@pytest.fixture
-def key() -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.generate()
-
-
-def held_against(conn: Connection, checkpoint: Checkpoint) -> list[str]:
-    findings = verify(conn, checkpoint=checkpoint).findings
-    return [f"{finding.where}: {finding.what}" for finding in findings]
-
-
-@pytest.fixture
-def checkpoint(day: Connection, key: Ed25519PrivateKey) -> Checkpoint:
-    """Where the day stood, as it was signed and read back."""
-    text = sign(heads(day), at=datetime(2026, 11, 24, 9, tzinfo=UTC), key=key)
-    return read_checkpoint(text, public_key=key.public_key())
-
-
-def test_a_chain_that_grew_since_its_checkpoint_holds(
-    day: Connection, checkpoint: Checkpoint
-) -> None:
-    append(day, stream="long", kind="k", bodies=[{"n": 8}])
-    append(day, stream="new", kind="k", bodies=[{}])
-
-    assert held_against(day, checkpoint) == []
-
-
-def test_an_end_that_was_cut_off_with_its_head_shows_against_a_checkpoint(
-    day: Connection, checkpoint: Checkpoint
-) -> None:
-    tamper(day, "DELETE FROM evidence WHERE stream = 'long' AND seq > 5")
-    tamper(
-        day,
-        "UPDATE evidence_head SET seq = 5, digest = (SELECT digest FROM evidence"
-        " WHERE stream = 'long' AND seq = 5) WHERE stream = 'long'",
-    )
-
-    assert found(day) == []  # the database alone cannot know
-    assert held_against(day, checkpoint) == [
-        "stream long, record 7: was there on 2026-11-24T09:00:00+00:00, and is gone"
-    ]
-
-
-def test_a_stream_that_vanished_shows_against_a_checkpoint(
-    day: Connection, checkpoint: Checkpoint
-) -> None:
-    tamper(day, "DELETE FROM evidence WHERE stream = 'long'")
-    tamper(day, "DELETE FROM evidence_head WHERE stream = 'long'")
-
-    assert found(day) == []
-    assert held_against(day, checkpoint)[0].startswith("stream long, record 7: was there")
-
-
-def test_a_chain_that_was_made_anew_shows_against_a_checkpoint(
-    day: Connection, checkpoint: Checkpoint
-) -> None:
-    tamper(day, "DELETE FROM evidence WHERE stream = 'long'")
-    tamper(day, "DELETE FROM evidence_head WHERE stream = 'long'")
-    append(day, stream="long", kind="k", bodies=[{"n": -n} for n in range(1, 10)])
-
-    assert found(day) == []
-    assert "the chain was made anew" in held_against(day, checkpoint)[0]

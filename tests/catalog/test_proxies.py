@@ -3,7 +3,7 @@
 import pytest
 
 from scheduler.catalog.proxies import BadProxy, proxy_for
-from tests.test_catalog import ACME, KEYED, only
+from tests.catalog.written import ACME, KEYED, only
 
 PROXY = "http://proxy.test:3128"
 ACME_URL = "https://api.acme.test/v1"
