@@ -53,7 +53,8 @@ _CALLS = text("""
     JOIN job ON job.id = attempt.job_id
     JOIN document ON document.id = job.document_id
     JOIN offer ON offer.id = attempt.offer_id
-    WHERE attempt.state = 'succeeded' AND attempt.reduction = 'none' AND job.task <> 'judge'
+    WHERE (attempt.state = 'succeeded' OR attempt.state = 'failed' AND attempt.finish = 'length')
+      AND attempt.reduction = 'none' AND job.task <> 'judge'
       AND attempt.input_tokens > 0 AND attempt.output_tokens > 0
       AND attempt.started_at > now() - :age AND octet_length(document.token_stats) = :width
     ORDER BY attempt.started_at DESC, attempt.id

@@ -211,6 +211,25 @@ def test_what_judges_were_sent_says_nothing_of_how_long_answers_are(conn: Connec
     assert len(read_calls(conn, age=timedelta(days=1), limit=10).at) == 0
 
 
+def test_an_answer_that_was_cut_at_its_limit_says_that_it_would_have_been_longer(
+    conn: Connection,
+) -> None:
+    answered(conn, 1, lambda _number: None)
+    insert = """
+        INSERT INTO attempt (id, started_at, job_id, parcel_id, fence, ordinal, offer_id, price_id,
+                             reduction, prompt, state, reserved_nusd, booked_on, cost_nusd,
+                             input_tokens, output_tokens, finish, seconds, finished_at)
+        SELECT gen_random_uuid(), now(), job.id, 1, 1, 1, offer.id, 1, 'none', 'x', 'failed',
+               1, current_date, 1, 10, 10, finish, 1, now()
+        FROM job, offer, unnest(ARRAY['length', 'refusal', 'other']) AS finish
+    """
+    conn.execute(text(insert))
+
+    calls = read_calls(conn, age=timedelta(days=1), limit=10)
+
+    assert calls.cut.tolist() == [True]
+
+
 def test_a_version_is_compared_on_documents_that_came_after_it(conn: Connection) -> None:
     answered(conn, 200, lambda number: float(number % 2))
     assert quality(conn).is_new
