@@ -22,8 +22,11 @@ class BadSettings(Refused):
         self.problems = problems
 
 
-def _upper(said: object) -> object:
-    return said.upper() if isinstance(said, str) else said
+def _level(said: object) -> object:
+    """A log level as logging calls it, whose own other names are taken too."""
+    if not isinstance(said, str):
+        return said
+    return {"WARN": "WARNING", "FATAL": "CRITICAL"}.get(said.upper(), said.upper())
 
 
 class Settings(BaseSettings):
@@ -55,7 +58,7 @@ class Settings(BaseSettings):
     policy: str = ""
     policy_file: Path | None = None
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_level)
     ] = "INFO"
     log_json: bool = False
 

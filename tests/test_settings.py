@@ -133,5 +133,6 @@ def test_a_value_that_cannot_be_read_is_not_repeated(monkeypatch: pytest.MonkeyP
 
 def test_a_log_level_is_one_of_logging_s_in_either_case(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(monkeypatch, LOG_LEVEL="debug").log_level == "DEBUG"
+    assert read(monkeypatch, LOG_LEVEL="warn").log_level == "WARNING"
     with pytest.raises(BadSettings, match="APPORTION_LOG_LEVEL: Input should be 'DEBUG'"):
         read(monkeypatch, LOG_LEVEL="loud")

@@ -8,12 +8,12 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from scheduler.cli.paths import WRITTEN
 from scheduler.cli.printing import print_json, print_tables, table
 from scheduler.domain.errors import Refused
 
 Floats = NDArray[np.float64]
 
-WRITTEN = click.Path(dir_okay=False, path_type=Path)
 PICTURES = (".png", ".svg")
 MEANINGS = {
     "gain": "what a good answer is worth (G)",

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from scheduler.cli.paths import WRITTEN
 from scheduler.domain.money import nusd_from_usd, usd_text
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
 @click.command()
@@ -27,9 +27,9 @@ OUT = click.Path(dir_okay=False, writable=True, path_type=Path)
 @click.option(
     "--group-budgets", type=FILE, help="A CSV or Parquet file with the columns group, budget_usd."
 )
-@click.option("--frontier", type=OUT, help="Draw the front of cost against quality to this PNG.")
+@click.option("--frontier", type=WRITTEN, help="Draw the front of cost against quality, a PNG.")
 @click.option("--points", default=20, show_default=True, help="Plans to compute for the front.")
-@click.option("--out", type=OUT, help="Write the plan here, CSV or Parquet by its ending.")
+@click.option("--out", type=WRITTEN, help="Write the plan here, CSV or Parquet by its ending.")
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same plan.")
 @click.option("--time-limit", default=60.0, show_default=True, help="Seconds for each solve.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from scheduler.cli.paths import WRITTEN
 from scheduler.cli.printing import print_json, print_tables, table
 from scheduler.domain.errors import Refused
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from scheduler.reporting.backtest.summary import SeedSummary
 
 EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
-WRITTEN = click.Path(dir_okay=False, path_type=Path)
 
 
 class BadBudgets(Refused):
