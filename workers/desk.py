@@ -20,7 +20,7 @@ from scheduler.domain.policy import WorkPolicy
 from scheduler.store import pace
 from scheduler.store.calling import CalledOffer, Price, read_offers, read_prices
 from scheduler.store.parcels import holders
-from scheduler.store.passing import is_passing, reason_of
+from scheduler.store.passing import first_line, is_passing
 from workers.breaking import Breakers, share
 from workers.channel import Channel, InFlight
 from workers.flush import House
@@ -135,7 +135,7 @@ class Desk:
                     raise
                 LOG.warning(
                     "Postgres cannot do it now; trying again",
-                    reason=reason_of(error),
+                    reason=first_line(error),
                     pause_s=pause_s,
                 )
             await asyncio.sleep(pause_s)

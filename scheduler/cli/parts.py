@@ -21,7 +21,7 @@ from scheduler.domain.listing import Listing
 from scheduler.settings import Settings
 from scheduler.store.migrate import ensure_partitions
 from scheduler.store.offers import sync_catalog
-from scheduler.store.passing import is_passing, reason_of
+from scheduler.store.passing import first_line, is_passing
 
 LOG = structlog.get_logger("apportion.serve")
 HOUSEKEEPING_S = 3600.0
@@ -118,7 +118,7 @@ def _now_and_then(work: Callable[[], None], *, what: str, stop: threading.Event)
             if isinstance(error, DBAPIError) and not is_passing(error):
                 raise
             wait_s = AGAIN_S
-            LOG.warning("cannot be looked after now", what=what, reason=reason_of(error))
+            LOG.warning("cannot be looked after now", what=what, reason=first_line(error))
 
 
 PARTS: dict[str, tuple[Loop, ...]] = {

@@ -10,6 +10,7 @@ from scheduler.intake.chunk import Chunk, Refusal
 from scheduler.intake.reasons import reason_of
 from scheduler.store.documents import Document, add_documents
 from scheduler.store.jobs_in import IncomingJob, add_jobs
+from scheduler.store.passing import first_line
 from scheduler.store.scopes import Scope, list_scopes
 from scheduler.store.tables.scopes import KINDS
 
@@ -119,14 +120,10 @@ def _add_halves(
 ) -> tuple[int, list[Refusal]]:
     """The same in two parts, until what Postgres finds fault with is alone."""
     if len(jobs) == 1:
-        reason = reason_of(Exception(f"the database refuses it: {_said(error)}"))
+        # The first line alone: those below repeat the row, and the document with it.
+        reason = reason_of(Exception(f"the database refuses it: {first_line(error)}"))
         return 0, [Refusal(at=jobs[0].at, reason=reason, job_id=jobs[0].key)]
     middle = len(jobs) // 2
     added, refused = _add(conn, jobs[:middle], documents, projects, source)
     more, others = _add(conn, jobs[middle:], documents, projects, source)
     return added + more, refused + others
-
-
-def _said(error: DataError | IntegrityError) -> str:
-    # The first line alone: those below repeat the row, and the document with it.
-    return str(error.orig).partition("\n")[0]

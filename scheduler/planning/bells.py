@@ -19,7 +19,7 @@ from scheduler.domain.errors import Unavailable
 from scheduler.domain.policy import PlanPolicy
 from scheduler.store.bells import Bell, due_bells, mark_rung
 from scheduler.store.locks import Duty, on_duty
-from scheduler.store.passing import is_passing, reason_of
+from scheduler.store.passing import first_line, is_passing
 
 logger = structlog.get_logger(__name__)
 
@@ -152,5 +152,5 @@ def run(engine: Engine, app: Celery, *, policy: PlanPolicy, stop: Event) -> None
                 if isinstance(trouble, DBAPIError) and not is_passing(trouble):
                     raise
                 wait_s = min(max(wait_s, policy.poll_s) * 2, WAIT_MOST_S)
-                logger.warning("relay waits", reason=reason_of(trouble), wait_s=wait_s)
+                logger.warning("relay waits", reason=first_line(trouble), wait_s=wait_s)
             stop.wait(wait_s)

@@ -22,7 +22,7 @@ from scheduler.planning.reading import requests_left
 from scheduler.planning.window import EVER, closed_window
 from scheduler.store.offers import plan_offers
 from scheduler.store.parcels_made import undone_work
-from scheduler.store.passing import is_passing, reason_of
+from scheduler.store.passing import first_line, is_passing
 from scheduler.store.waking import bring_forward, latest_change, wake
 
 logger = structlog.get_logger(__name__)
@@ -84,7 +84,7 @@ def run(
         except (DBAPIError, Unavailable, Overtaken) as trouble:
             if isinstance(trouble, DBAPIError) and not is_passing(trouble):
                 raise
-            logger.warning("planner waits", reason=reason_of(trouble), wait_s=wait_s)
+            logger.warning("planner waits", reason=first_line(trouble), wait_s=wait_s)
             outcome, wait_s = None, min(max(wait_s, policy.plan.poll_s) * 2, WAIT_MOST_S)
         if outcome is None:
             stop.wait(wait_s)

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.policy import Policy
-from scheduler.store.passing import is_passing, reason_of
+from scheduler.store.passing import first_line, is_passing
 from scheduler.store.rescue import Rescued, rescue_parcels
 
 LOG = structlog.get_logger("apportion.rescue")
@@ -32,7 +32,7 @@ def run(engine: Engine, *, policy: Policy, stop: Event) -> None:
             if not is_passing(error):
                 raise
             wait_s = min(2 * wait_s, WAIT_MOST_S)
-            LOG.warning("rescue waits for Postgres", reason=reason_of(error), wait_s=wait_s)
+            LOG.warning("rescue waits for Postgres", reason=first_line(error), wait_s=wait_s)
         stop.wait(wait_s)
 
 

@@ -20,6 +20,6 @@ def is_passing(error: DBAPIError) -> bool:
     return isinstance(error, OperationalError) and not state.startswith(_TOO_MUCH)
 
 
-def reason_of(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """What the database said, in one line; psycopg's messages have no password, but several."""
     return str(getattr(error, "orig", error)).partition("\n")[0]

@@ -5,7 +5,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.store.connect import open_engine
-from scheduler.store.passing import is_passing, reason_of
+from scheduler.store.passing import first_line, is_passing
 from tests.store.read_only import read_only
 
 WRITE = text("INSERT INTO position (topic, partition, next_offset) VALUES ('t', 0, 1)")
@@ -50,5 +50,5 @@ def test_what_is_wrong_with_the_statement_itself_does_not_pass(
 def test_a_reason_has_one_line(engine: Engine) -> None:
     error = trouble(engine, "SELECT\n  nothing")
 
-    assert reason_of(error) == 'column "nothing" does not exist'
-    assert reason_of(ValueError("a\nb")) == "a"
+    assert first_line(error) == 'column "nothing" does not exist'
+    assert first_line(ValueError("a\nb")) == "a"
