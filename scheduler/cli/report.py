@@ -10,17 +10,16 @@ import click
 from scheduler.cli.budget import budgets_table, today
 from scheduler.cli.context import open_service
 from scheduler.cli.printing import money_row, plain, print_json, print_tables, table
-from scheduler.domain.money import usd_from_nusd
+from scheduler.reporting.amounts import amount_columns, amounts
 from scheduler.reporting.budgets import COLUMNS, FIGURES, check_proven, row
 from scheduler.reporting.periods import EVER, Period, parse_period
 from scheduler.settings import read_settings
 from scheduler.store.connect import snapshot
-from scheduler.store.reports import HEADINGS, SpendLine, budget_standings, spend
+from scheduler.store.reports import HEADINGS, budget_standings, spend
 
 PERIOD_HELP = "Only what touches it: day, month, year, 2026-11, 2026-11-24 or FROM..TO."
 SPEND_FIGURES = ("used", "waste", "overrun")
 SPEND_COLUMNS = ("heading", *(f"{figure}_nusd" for figure in SPEND_FIGURES), "calls")
-UNITS = ("_nusd", "_usd")
 
 
 @click.group()
@@ -79,18 +78,15 @@ def spend_(*, by: str, period: str | None, as_csv: bool, as_json: bool) -> None:
         headings = [by, "used", "waste", "overrun", "calls"]
         print_tables([table("Spend", headings, [money_row(one, SPEND_COLUMNS) for one in lines])])
     else:
-        columns = [by, *(f"{figure}{unit}" for unit in UNITS for figure in SPEND_FIGURES), "calls"]
-        _print_rows([_spend_row(line, by=by) for line in lines], columns, as_csv=as_csv)
+        rows = [
+            {by: line.heading} | amounts(line, SPEND_FIGURES) | {"calls": line.calls}
+            for line in lines
+        ]
+        _print_rows(rows, [by, *amount_columns(SPEND_FIGURES), "calls"], as_csv=as_csv)
 
 
 def _days(period: str | None) -> Period:
     return EVER if period is None else parse_period(period, today=today())
-
-
-def _spend_row(line: SpendLine, *, by: str) -> dict[str, Any]:
-    nusd = {f"{figure}_nusd": getattr(line, f"{figure}_nusd") for figure in SPEND_FIGURES}
-    usd = {f"{figure}_usd": usd_from_nusd(nusd[f"{figure}_nusd"]) for figure in SPEND_FIGURES}
-    return {by: line.heading} | nusd | usd | {"calls": line.calls}
 
 
 def _print_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, as_csv: bool) -> None:

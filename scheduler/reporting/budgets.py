@@ -4,17 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from scheduler.domain.errors import Broken
-from scheduler.domain.money import usd_from_nusd
+from scheduler.reporting.amounts import amount_columns, amounts
 from scheduler.store.reports import BudgetStanding
 
 FIGURES = ("limit", "spent", "reserved", "free", "unknown", "waste", "judging", "overrun")
 """Unknown is part of reserved, waste and judging of spent; overrun is beyond the limit."""
 
-COLUMNS = (
-    *("scope", "kind", "starts_on", "ends_on"),
-    *(f"{figure}{unit}" for unit in ("_nusd", "_usd") for figure in FIGURES),
-    "is_proven",
-)
+COLUMNS = ("scope", "kind", "starts_on", "ends_on", *amount_columns(FIGURES), "is_proven")
 """What `row` has, in its order."""
 
 
@@ -45,9 +41,7 @@ def row(standing: BudgetStanding) -> dict[str, Any]:
         "starts_on": standing.starts_on,
         "ends_on": standing.ends_on,
     }
-    nusd = {f"{figure}_nusd": getattr(standing, f"{figure}_nusd") for figure in FIGURES}
-    usd = {f"{figure}_usd": usd_from_nusd(nusd[f"{figure}_nusd"]) for figure in FIGURES}
-    return days | nusd | usd | {"is_proven": standing.is_proven}
+    return days | amounts(standing, FIGURES) | {"is_proven": standing.is_proven}
 
 
 def _mismatch(standing: BudgetStanding) -> str:
