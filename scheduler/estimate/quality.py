@@ -89,6 +89,15 @@ class TaskModel:
         """(n,) share of the heads' word that holds for documents of this *novelty*."""
         return np.interp(novelty, self.trust[:, 0], self.trust[:, 1])
 
+    def check_width(self, width: int) -> None:
+        """Check that the heads read documents of *width* features.
+
+        Raises:
+            UnknownVersion: they do not.
+        """
+        if self.heads.shape[0] != width:
+            raise UnknownVersion(kind="quality", version=f"{self.heads.shape[0]} features")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
@@ -229,8 +238,7 @@ class Predictor:
                 unsure=np.zeros(len(offers)),
                 shift=0.0,
             )
-        if model.heads.shape[0] != width:
-            raise UnknownVersion(kind="quality", version=f"{model.heads.shape[0]} features")
+        model.check_width(width)
         at = np.array([_place(model.offers, offer) for offer in offers], np.int64)
         seen = np.where(at >= 0, model.counts[at], 0.0)
         moved = start + self._elsewhere(task, offers) * PRIOR_WEIGHT / (PRIOR_WEIGHT + seen)

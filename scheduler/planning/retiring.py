@@ -34,7 +34,6 @@ def estimators_to_beat(conn: Connection) -> tuple[Estimators, list[dict[str, Any
 
 
 def _check_width(quality: Predictor) -> None:
-    for task in quality.tasks.values():
-        width = task.heads.shape[0]
-        if not quality.representation and width != FEATURES:
-            raise UnknownVersion(kind="quality", version=f"{width} features")
+    if not quality.representation:
+        for model in quality.tasks.values():
+            model.check_width(FEATURES)
