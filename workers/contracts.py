@@ -215,4 +215,4 @@ def _loses_digits(said: str) -> bool:
     wholes: list[Decimal] = []
     # As decimals: Python refuses whole numbers of very many digits.
     json.loads(said, parse_int=lambda digits: wholes.append(Decimal(digits)))
-    return any(not -_WHOLE_MAX // 2 <= whole < _WHOLE_MAX for whole in wholes)
+    return any(not _WHOLE_LEAST <= whole < _WHOLE_MAX for whole in wholes)

@@ -278,6 +278,7 @@ def _prove(conn: Connection, settled: Settlement, house: House) -> None:
     """Chain a record of the calls, and of the jobs that failed: the digest of each one's reason."""
     failed = [(one.job_id, one.digest.hex()) for one in settled.results if one.attempt_id is None]
     if settled.calls or failed:
-        body = {"facts": CALL_FACTS, "calls": settled.calls, "worker": house.worker}
-        bodies = [body | ({"failed": failed} if failed else {})]
-        append(conn, stream=house.stream, kind="calls", bodies=bodies)
+        body: dict[str, Any] = {"facts": CALL_FACTS, "calls": settled.calls, "worker": house.worker}
+        if failed:
+            body["failed"] = failed
+        append(conn, stream=house.stream, kind="calls", bodies=[body])

@@ -194,14 +194,11 @@ def test_what_one_worker_learned_keeps_the_next_from_calling(engine: Engine) -> 
     assert set(stub.models) == {"large"}
 
 
-def test_an_offer_that_only_a_person_can_mend_rests_at_once(engine: Engine) -> None:
-    async def bad_key(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-        if body["model"] == "small":
-            return error(401, code="invalid_api_key")
-        return answer(stub, request, body)
+def twenty_jobs(engine: Engine, reply: Reply) -> Stub:
+    """A worker does them within half a minute, by `small` first and then by `large`."""
 
     async def scene() -> Stub:
-        async with serving(bad_key) as stub:
+        async with serving(reply) as stub:
             offers = [
                 listing("acme/small", url=stub.url, concurrency=1),
                 listing("acme/large", url=stub.url),
@@ -209,11 +206,20 @@ def test_an_offer_that_only_a_person_can_mend_rests_at_once(engine: Engine) -> N
             with engine.begin() as conn:
                 add_budget(conn, 100)
                 plan(conn, wishes(20), listings=offers)
-            async with desk_for(engine, offers) as desk:
+            async with desk_for(engine, offers) as desk, asyncio.timeout(30):
                 await work_off(desk, "acme")
             return stub
 
-    stub = loop.run(scene())
+    return loop.run(scene())
+
+
+def test_an_offer_that_only_a_person_can_mend_rests_at_once(engine: Engine) -> None:
+    async def bad_key(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        if body["model"] == "small":
+            return error(401, code="invalid_api_key")
+        return answer(stub, request, body)
+
+    stub = twenty_jobs(engine, bad_key)
 
     assert stub.models.count("small") == 1
     with engine.begin() as conn:
@@ -228,20 +234,7 @@ def test_an_offer_that_asks_to_be_left_alone_for_an_hour_keeps_no_job_waiting(
             return error(429, code="rate_limit_exceeded", retry_after_s="3000")
         return answer(stub, request, body)
 
-    async def scene() -> Stub:
-        async with serving(used_up) as stub:
-            offers = [
-                listing("acme/small", url=stub.url, concurrency=1),
-                listing("acme/large", url=stub.url),
-            ]
-            with engine.begin() as conn:
-                add_budget(conn, 100)
-                plan(conn, wishes(20), listings=offers)
-            async with desk_for(engine, offers) as desk, asyncio.timeout(30):
-                await work_off(desk, "acme")
-            return stub
-
-    stub = loop.run(scene())
+    stub = twenty_jobs(engine, used_up)
 
     assert stub.models.count("small") == 1
     with engine.begin() as conn:
