@@ -39,8 +39,12 @@ SHAPES: Final = 7 + len(LANGUAGES)
 SHORT_NUMBER: Final = 4
 """Digits of the longest number that is a name (a year, a section) as well as an amount."""
 
-_SIGNS: Final = (-1.0, 1.0)
+# Of hashes, each with the number of its occurrences in the bits of _COUNT: one look for both.
 _SEEN_SLOTS: Final = 8192
+_COUNT: Final = np.uint64(0xFFFF)
+# Sums are whole numbers of so many steps: floats take twice as long to add here and there, and
+# their sum depends on the order.
+_STEPS: Final = 1 << 24
 # N-grams are noted as the text is read and added in blocks of so many, in loops that the text's
 # bytes do not branch: mixed with the reading they take more than twice as long.
 _BLOCK: Final = 512
@@ -119,9 +123,10 @@ def _note(hashed, weight, is_word, noted, block):  # type: ignore[no-untyped-def
     return noted + 1
 
 
+# In three loops, which each do one thing: the processor overlaps their rounds the better for it.
 @njit(cache=True, inline="always")
-def _add(noted, block, projected, seen, counts, stamp):  # type: ignore[no-untyped-def]
-    """Add the *noted* n-grams to *projected*, each in four places; the c-th occurrence weighs 1/c.
+def _add(noted, block, sums, seen, stamp):  # type: ignore[no-untyped-def]
+    """Add the *noted* n-grams to *sums*, each in four places; the c-th occurrence weighs 1/c.
 
     Returns how many words among them are new in this document.
     """
@@ -132,18 +137,21 @@ def _add(noted, block, projected, seen, counts, stamp):  # type: ignore[no-untyp
     for at in range(noted):
         mixed = hashes[at]
         slot = mixed & np.uint64(seen.shape[0] - 1)
-        key = mixed ^ stamp
-        count = counts[slot] + np.int32(1) if seen[slot] == key else np.int32(1)
-        seen[slot] = key
-        counts[slot] = count
+        key = (mixed ^ stamp) & ~_COUNT
+        was = seen[slot]
+        count = (was & _COUNT) + np.uint64(1) if (was & ~_COUNT) == key else np.uint64(1)
+        seen[slot] = key | min(count, _COUNT)
         distinct += words[at] & (count == 1)
-        share = weights[at] / count
-        bits = _mixed(mixed + np.uint64(0x9E3779B97F4A7C15))
+        weights[at] = weights[at] / np.float32(count)
+        hashes[at] = _mixed(mixed + np.uint64(0x9E3779B97F4A7C15))
+    for at in range(noted):
+        share = np.int64(weights[at] * np.float32(_STEPS))
+        bits = hashes[at]
         for _ in range(4):
-            # A mask and a product: a division takes five times as long, and half of all branches
-            # on a random bit are guessed wrong.
-            place = bits & np.uint64(PROJECTED - 1)
-            projected[place] += share * _SIGNS[(bits >> np.uint64(12)) & np.uint64(1)]
+            # Masks, as a division takes five times as long, and half of all branches on a random
+            # bit are guessed wrong: in two's complement (share ^ -1) + 1 is -share.
+            sign = np.int64((bits >> np.uint64(12)) & np.uint64(1)) - np.int64(1)
+            sums[bits & np.uint64(PROJECTED - 1)] += (share ^ sign) - sign
             bits >>= np.uint64(13)
     return distinct
 
@@ -215,7 +223,7 @@ def scan_scripts(text, starts, classes, scanned):  # type: ignore[no-untyped-def
 def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, shapes):  # type: ignore[no-untyped-def]
     """Fill the first PROJECTED columns of *projected* float32, and *shapes* (n, SHAPES) float32."""
     seen = np.zeros(_SEEN_SLOTS, np.uint64)
-    counts = np.zeros(_SEEN_SLOTS, np.int32)
+    sums = np.zeros(PROJECTED, np.int64)
     block = np.empty(_BLOCK, np.uint64), np.empty(_BLOCK, np.float32), np.empty(_BLOCK, np.uint8)
     offset = np.uint64(0xCBF29CE484222325)
     prime = np.uint64(0x100000001B3)
@@ -303,5 +311,8 @@ def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, s
                     shape[QUOTES] += 1
             line += 1
             if at == end or noted > _BLOCK - _NOTED_AT_ONCE:
-                shape[DISTINCT] += _add(noted, block, row, seen, counts, stamp)
+                shape[DISTINCT] += _add(noted, block, sums, seen, stamp)
                 noted = 0
+        for place in range(PROJECTED):
+            row[place] = sums[place] / np.float64(_STEPS)
+            sums[place] = 0
