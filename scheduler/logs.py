@@ -4,7 +4,8 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+import time
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from datetime import date, datetime
 from typing import Any, TextIO
 from urllib.parse import unquote
@@ -24,6 +25,16 @@ SHORTEST_SECRET = 6
 CHATTY = ("alembic", "kafka")
 """Libraries whose every step is an INFO; theirs are shown from WARNING, or with DEBUG."""
 
+REPETITIVE = ("amqp", "celery", "kafka", "kombu")
+"""Libraries that tell of a server that is away several times a second, as long as it is."""
+
+REPEAT_S = 30.0
+"""How long such a library is not heard with what it has just said, apart from its numbers."""
+
+KINDS_MAX = 1_000
+"""Of how many such lines the time is kept."""
+
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+(?:\.\d+)?")
 _URL_PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/]+(?=@)")
 _HEADER = re.compile(
     r"(?i)\b((?:proxy-)?authorization|x-api-key|x-goog-api-key|api-key)"
@@ -82,6 +93,32 @@ class Redactor:
         return redacted
 
 
+class Seldom(logging.Filter):
+    """Leaves out what a repetitive library has just said; the next time it says how often."""
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether *record* is to be written."""
+        if not record.name.startswith(REPETITIVE):
+            return True
+        kind = record.name, _NUMBER.sub("#", record.getMessage())
+        now = self._clock()
+        said_at, left_out = self._said.get(kind, (-REPEAT_S, 0))
+        if now - said_at < REPEAT_S:
+            self._said[kind] = said_at, left_out + 1
+            return False
+        if len(self._said) >= KINDS_MAX:
+            self._said.clear()
+        self._said[kind] = now, 0
+        if left_out:
+            record.left_out = left_out
+        return True
+
+
 def known_secrets(environ: Mapping[str, str], *, key_variables: Iterable[str] = ()) -> set[str]:
     """The secrets in *environ*: of *key_variables*, of names like SOME_KEY, in URLs and in JSON."""
     named = set(key_variables)
@@ -94,7 +131,12 @@ def known_secrets(environ: Mapping[str, str], *, key_variables: Iterable[str] = 
 
 
 def configure(
-    *, level: str, as_json: bool, redactor: Redactor, stream: TextIO | None = None
+    *,
+    level: str,
+    as_json: bool,
+    redactor: Redactor,
+    stream: TextIO | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Send every log of this process, the libraries' too, to *stream* (stderr), redacted.
 
@@ -117,6 +159,8 @@ def configure(
         else structlog.dev.ConsoleRenderer(colors=out.isatty())
     )
     handler = logging.StreamHandler(out)
+    if level.upper() != "DEBUG":
+        handler.addFilter(Seldom(clock=clock))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],

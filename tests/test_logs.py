@@ -10,7 +10,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.logs import HIDDEN, Redactor, configure, known_secrets
+from scheduler.logs import HIDDEN, REPEAT_S, Redactor, configure, known_secrets
 
 SECRET = "hunter2-very-secret"
 
@@ -164,3 +164,28 @@ def test_what_is_bound_to_a_context_is_on_every_line() -> None:
         logging.getLogger("kafka").warning("slow")
 
     assert [json.loads(line)["parcel"] for line in out.getvalue().splitlines()] == [17, 17]
+
+
+def test_what_a_library_says_again_and_again_is_written_once_in_half_a_minute_with_its_number() -> (
+    None
+):
+    now = [0.0]
+    out = io.StringIO()
+    configure(level="INFO", as_json=True, redactor=Redactor(), stream=out, clock=lambda: now[0])
+    kafka, ours = logging.getLogger("kafka.net"), logging.getLogger("scheduler.planning")
+    for port in range(40_000, 40_020):
+        now[0] += 0.1
+        kafka.error("<127.0.0.1:9092<-%d>: connection lost", port)
+        ours.warning("planner waits")
+    kafka.error("no node available")
+    now[0] += REPEAT_S
+    kafka.error("<127.0.0.1:9092<-40020>: connection lost")
+
+    said = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [one["event"] for one in said if one["logger"] == "kafka.net"] == [
+        "<127.0.0.1:9092<-40000>: connection lost",
+        "no node available",
+        "<127.0.0.1:9092<-40020>: connection lost",
+    ]
+    assert said[-1]["left_out"] == 19
+    assert sum(one["event"] == "planner waits" for one in said) == 20

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import structlog
 from celery import Celery, signals
 from celery.apps.worker import Worker
-from celery.exceptions import SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
 
 from workers.bell import broker_url
 from workers.process import Running
@@ -23,6 +23,19 @@ ANSWERS = 16
 def queue_of(provider: str) -> str:
     """The Celery queue of *provider*'s parcels."""
     return f"apportion.{provider}"
+
+
+class Unacknowledged(logging.Filter):
+    """Makes a line of Celery's traceback for a bell that it could not acknowledge.
+
+    The broker was lost meanwhile.  Such a bell comes again, and ends at once.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if str(record.msg).startswith("Couldn't ack"):
+            record.exc_info = None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+        return True
 
 
 def celery_app(url: str) -> Celery:
@@ -42,6 +55,9 @@ def celery_app(url: str) -> Celery:
         # Postgres or RabbitMQ may be away for longer than a hundred tries.
         broker_connection_max_retries=None,
         worker_cancel_long_running_tasks_on_connection_loss=False,
+        # It would have the threads that answer bells read from the connection beside Celery's own
+        # loop.  After the broker's return one of them waited for ever for what the other had read.
+        worker_enable_prefetch_count_reduction=False,
     )
     return app
 
@@ -69,8 +85,11 @@ def serve(app: Celery, running: Running, *, name: str, providers: Sequence[str])
     signals.setup_logging.connect(keep_logs)
     signals.worker_ready.connect(ready)
     signals.worker_shutting_down.connect(stop)
+    logging.getLogger("celery.worker.request").addFilter(Unacknowledged())
     # It warns root of pickled messages; only JSON is taken here.
     warnings.simplefilter("ignore", SecurityWarning)
+    # It tells of a default that will change; here it is set.
+    warnings.simplefilter("ignore", CPendingDeprecationWarning)
     worker = Worker(
         app=app,
         hostname=name,

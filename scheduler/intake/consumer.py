@@ -31,7 +31,7 @@ from scheduler.intake.partitions import Listener, Partitions
 from scheduler.intake.topics import LOOK_S, Topics
 from scheduler.intake.writer import RETRY_S, Stopping, Writer
 from scheduler.interpreter import collect_rarely, take_short_turns
-from scheduler.store.passing import is_passing
+from scheduler.store.passing import first_line, is_passing
 
 POLL_MS = 1_000
 JOIN_LIMIT_S = 15.0
@@ -116,7 +116,7 @@ def run(
         except DBAPIError as error:
             if not is_passing(error):
                 raise
-            reason, waits_for = str(error.orig), "Postgres"
+            reason, waits_for = first_line(error), "Postgres"
         else:
             continue
         # Whoever ran for a while is not failing again, but anew.
@@ -292,7 +292,7 @@ class _Session:
     def _wait_for_postgres(self, error: DBAPIError) -> None:
         if not is_passing(error):
             raise error
-        self.log.warning("intake waits for Postgres", error=str(error.orig))
+        self.log.warning("intake waits for Postgres", error=first_line(error))
         self.stop.wait(1.0)
 
     def _keep_alive(self) -> None:

@@ -52,8 +52,8 @@ class Topics:
             self.log.error(
                 "Kafka lacks topics: intake goes on without them until they are made",
                 topics=", ".join(sorted(missing)),
-                todo="create them, as by: kafka-topics.sh --create --topic NAME --partitions 12;"
-                " or let this login see them",
+                todo="create them, as by: kafka-topics.sh --bootstrap-server HOST:PORT --create"
+                " --topic NAME --partitions 12; or let this login see them",
             )
         elif self._told - missing:
             self.log.info("topics were made", topics=", ".join(sorted(self._told - missing)))

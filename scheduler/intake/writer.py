@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import Overtaken
 from scheduler.intake.batch import Batch, store_batch
-from scheduler.store.passing import is_passing
+from scheduler.store.passing import first_line, is_passing
 
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -84,7 +84,7 @@ class Writer:
                     raise
                 wait_s = RETRY_S[min(tries, len(RETRY_S) - 1)]
                 tries += 1
-                self.log.warning("intake waits for Postgres", tries=tries, error=str(error.orig))
+                self.log.warning("intake waits for Postgres", tries=tries, error=first_line(error))
                 if self.stop.wait(wait_s):
                     raise Stopping from None
             else:

@@ -122,7 +122,7 @@ def check_kafka(options: Mapping[str, Any], *, topics: Sequence[str]) -> Iterato
     except (KafkaError, OSError, ValueError, AssertionError) as error:
         yield fault("kafka", f"{where}: {error}", advice)
         return
-    yield from (_topic(topic, there=topic in there) for topic in topics)
+    yield from (_topic(topic, there=topic in there, server=servers[0]) for topic in topics)
 
 
 def _kafka_version(admin: KafkaAdminClient, where: str) -> Check:
@@ -141,10 +141,13 @@ def _kafka_version(admin: KafkaAdminClient, where: str) -> Check:
     return well("kafka", found)
 
 
-def _topic(topic: str, *, there: bool) -> Check:
+def _topic(topic: str, *, there: bool, server: str) -> Check:
     if there:
         return well(f"topic {topic}", "is there")
-    advice = f"create it, as by: kafka-topics.sh --create --topic {topic} --partitions 12"
+    advice = (
+        f"create it, as by: kafka-topics.sh --bootstrap-server {server}"
+        f" --create --topic {topic} --partitions 12"
+    )
     return fault(f"topic {topic}", "is not there", advice)
 
 

@@ -25,7 +25,7 @@ from scheduler.domain.errors import Unavailable
 from scheduler.store import outbox
 from scheduler.store.locks import Duty, on_duty
 from scheduler.store.outbox import OutboxRow
-from scheduler.store.passing import is_passing
+from scheduler.store.passing import first_line, is_passing
 
 WAIT_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -95,7 +95,7 @@ def run(
             reason, waits_for = str(error), "Kafka"
         except DBAPIError as error:
             # Whatever it is, nothing is lost: rows stay until Kafka is known to have them.
-            reason, waits_for = str(error.orig), "Postgres"
+            reason, waits_for = first_line(error), "Postgres"
         else:
             continue
         tries = 0 if clock() - began > 60 else tries + 1

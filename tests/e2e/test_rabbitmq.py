@@ -6,11 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from celery import Celery
 from kombu import Connection
+from sqlalchemy import text
 
 from tests.e2e.conftest import House
 from tests.e2e.test_topic_to_ledger import job
 from tests.rig.rabbitmq import RabbitMQ, rabbitmq
+from tests.rig.waiting import eventually
+from workers.app import ANSWERS, TASK
 
 QUEUES = {"apportion.sandbox", "apportion.inhouse"}
 
@@ -74,3 +78,31 @@ def test_bells_that_the_broker_lost_ring_again(house: House, broker: RabbitMQ) -
     house.start("worker", env=house.env)
 
     assert_done_once(house, 20)
+
+
+def ring(broker: RabbitMQ, count: int) -> None:
+    """Bells of the sandbox's queue, for parcels that are not there."""
+    app = Celery("bells", broker=broker.url, set_as_current=False)
+    for number in range(count):
+        app.send_task(TASK, args=(-number, 1), queue="apportion.sandbox")
+    app.close()
+
+
+def test_a_worker_that_was_answering_bells_when_its_broker_died_goes_on_and_ends_when_told(
+    house: House, broker: RabbitMQ
+) -> None:
+    worker = house.start("worker", env=house.env)
+    worker.wait_for_line("ready for work")
+    with house.engine.begin() as conn:
+        # While nobody can look for parcels, every bell is being answered.
+        conn.execute(text("LOCK TABLE parcel"))
+        ring(broker, ANSWERS)
+        eventually(lambda: bells(broker, "apportion.sandbox") == 0, what="bells to be answered")
+        broker.kill()
+        broker.start()
+        ring(broker, 4 * ANSWERS)
+
+    eventually(lambda: bells(broker, "apportion.sandbox") == 0, what="the other bells")
+    worker.terminate()
+    assert worker.wait(within_s=30) == 0
+    assert "Traceback" not in worker.output
