@@ -1,9 +1,11 @@
 """Charts as inline SVG, so that a report is one file that needs nothing else."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from os.path import commonprefix
 from typing import Final
 
 WIDTH: Final = 720
@@ -11,6 +13,11 @@ HEIGHT: Final = 440
 LEFT, RIGHT, TOP, BOTTOM = 62, 18, 16, 96
 LEGEND_COLUMNS: Final = 3
 TICKS_MOST: Final = 6
+NAME_HEIGHT, NAME_CHARACTER = 13, 6.4
+"""Pixels that a name takes, at most, in the template's 11 px."""
+
+NAME_MOST: Final = 30
+"""Of a longer name a part is drawn; pointed at, it is there in full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +30,8 @@ class Series:
         color: CSS.
         line: whether they are joined.
         dash: how, as `stroke-dasharray` has it; without breaks where it is empty.
-        names: shown beside each point, and when one points at it.
+        names: of each point, shown when one points at it.
+        named: whether they are drawn, too, as far as there is room.
     """
 
     label: str
@@ -33,6 +41,7 @@ class Series:
     dash: str = ""
     marks: bool = True
     names: Sequence[str] = field(default_factory=tuple)
+    named: bool = True
 
 
 def chart(
@@ -163,13 +172,62 @@ def _drawn(series: Series, frame: _Frame) -> list[str]:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.6" style="fill:{series.color}">'
             f"<title>{escape(name or series.label)}</title></circle>"
         )
-        if name:
-            end = x > WIDTH - 150
-            parts.append(
-                f'<text class="name" x="{x + (-7 if end else 7):.1f}" y="{y - 7:.1f}"'
-                f' text-anchor="{"end" if end else "start"}">{escape(name)}</text>'
-            )
+    if series.named:
+        parts.extend(_names(places, series.names))
     return parts
+
+
+def _names(places: Sequence[tuple[float, float]], names: Sequence[str]) -> list[str]:
+    """Each name beside its point, where it is over no other; the rest is left out."""
+    parts = []
+    taken: list[tuple[float, float, float]] = []
+    for (x, y), text in zip(places, shortened(names), strict=False):
+        width = len(text) * NAME_CHARACTER
+        for side, below in ((1, False), (-1, False), (1, True), (-1, True)):
+            left = x + 7 if side > 0 else x - 7 - width
+            base = y + 15 if below else y - 7
+            if _is_free(left, base, width, taken):
+                taken.append((left, base, width))
+                parts.append(
+                    f'<text class="name" x="{x + 7 * side:.1f}" y="{base:.1f}"'
+                    f' text-anchor="{"start" if side > 0 else "end"}">{escape(text)}</text>'
+                )
+                break
+    return parts
+
+
+def shortened(names: Sequence[str]) -> list[str]:
+    """*names* as they are, or if one is long, without what all of them begin and end with."""
+    if all(len(name) <= NAME_MOST for name in names):
+        return list(names)
+    first = last = 0
+    if len(names) > 1:
+        first = _alike(names)
+        last = _alike([name[first:][::-1] for name in names])
+    parts = [name[first : len(name) - last] for name in names]
+    return [
+        ("…" if first else "")
+        + (part if len(part) <= NAME_MOST else f"{part[:13]}…{part[-16:]}")
+        + ("…" if last else "")
+        for part in parts
+    ]
+
+
+def _alike(names: Sequence[str]) -> int:
+    """How many characters all *names* begin with, in whole words."""
+    common = commonprefix(names)  # noqa: RUF071 - they are no paths
+    return len(re.match(r"(?:.*[^A-Za-z0-9])?", common).group())  # type: ignore[union-attr] # always
+
+
+def _is_free(
+    left: float, base: float, width: float, taken: Sequence[tuple[float, float, float]]
+) -> bool:
+    """Whether a name of *width* at *left* and *base* is inside the axes and over none *taken*."""
+    inside = left >= LEFT and left + width <= WIDTH and base <= HEIGHT - BOTTOM
+    return inside and not any(
+        left < other + its_width and other < left + width and abs(base - its_base) < NAME_HEIGHT
+        for other, its_base, its_width in taken
+    )
 
 
 def _legend(series: Sequence[Series]) -> list[str]:

@@ -17,6 +17,7 @@ BLUE, GREEN, GREY, RED, ORANGE, INK = (
 )
 """The template's colors, by light and by dark; lines also differ in how they are drawn."""
 NAMED_MODELS_MOST = 16
+"""With more, names would hide the lines."""
 
 
 def rendered(seeds: Sequence[SeedSummary], settings: Settings, *, items: str, outcomes: str) -> str:
@@ -107,9 +108,8 @@ def frontier_chart(seed: SeedSummary) -> str:
             points=[(one.cost_usd * count, one.quality) for one in seed.singles],
             color=INK,
             line=False,
-            names=[one.model for one in seed.singles]
-            if len(seed.singles) <= NAMED_MODELS_MOST
-            else (),
+            names=[one.model for one in seed.singles],
+            named=len(seed.singles) <= NAMED_MODELS_MOST,
         ),
     ]
     again = [
@@ -121,7 +121,7 @@ def frontier_chart(seed: SeedSummary) -> str:
         series.insert(1, Series(label="the plan, with escalation", points=again, color=GREEN))
     return chart(
         series,
-        x_label="what the test part cost, USD (each step to the right costs more)",
+        x_label="what the test part cost, USD (logarithmic)",
         y_label="share of good answers",
         log_x=True,
         title="Quality against cost on the test items",
