@@ -25,6 +25,9 @@ SHORTEST_SECRET = 6
 CHATTY = ("alembic", "kafka")
 """Libraries whose every step is an INFO; theirs are shown from WARNING, or with DEBUG."""
 
+BUSY = "kafka.net.selector"
+"""It warns of each tenth of a second for which the machine did something else."""
+
 REPETITIVE = ("amqp", "celery", "kafka", "kombu")
 """Libraries that tell of a server that is away several times a second, as long as it is."""
 
@@ -177,6 +180,7 @@ def configure(
     for library in CHATTY:
         quiet = max(root.level, logging.WARNING)
         logging.getLogger(library).setLevel(root.level if root.level <= logging.DEBUG else quiet)
+    logging.getLogger(BUSY).setLevel(max(root.level, logging.ERROR))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -8,6 +8,7 @@ import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from scheduler.cli.context import open_service
+from scheduler.cli.paths import WRITTEN
 from scheduler.cli.printing import print_json
 from scheduler.compliance.checkpoint import (
     BadKey,
@@ -80,7 +81,7 @@ def verify_(*, path: Path | None, public_key: str | None, as_json: bool) -> None
 @click.option(
     "--out",
     required=True,
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=WRITTEN,
     help="The file to write; keep it where the database's administrators cannot change it.",
 )
 @key_option

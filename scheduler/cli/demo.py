@@ -20,6 +20,7 @@ from scheduler.cli.log_setup import configure_logs
 from scheduler.cli.messages import Ask, add_documents
 from scheduler.cli.offers import print_prices
 from scheduler.cli.parts import listings_of
+from scheduler.cli.paths import WRITTEN
 from scheduler.cli.printing import open_console
 from scheduler.cli.result_lines import check_out, write_results
 from scheduler.cli.run import always_budget
@@ -55,8 +56,9 @@ class NoDocuments(Refused):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(
-            f"there are no .txt files in {directory}; run it from a clone of the project, "
-            "or give a directory of your own with --documents"
+            f"there are no .txt files in {directory}; the demo's documents come with a clone of "
+            "the project, and not with its package: run it in one, or give a directory of your "
+            "own with --documents"
         )
         self.directory = directory
 
@@ -72,14 +74,14 @@ class NoDocuments(Refused):
 )
 @click.option(
     "--documents",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     default=DOCUMENTS,
     show_default=True,
     help="Summarize the documents in this directory instead.",
 )
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=WRITTEN,
     help="Where the results go; demo/results.jsonl under APPORTION_HOME unless set.",
 )
 def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:

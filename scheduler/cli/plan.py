@@ -41,7 +41,12 @@ KEPT = {"none": "all", "light": "half", "strong": "a fifth"}
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Show the plan, and change nothing.")
 @click.option("--now", "at_once", is_flag=True, help="Make the plan, and hand the work out.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object; money in nUSD.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object, null where nothing is queued; money in nUSD.",
+)
 def command(*, dry_run: bool, at_once: bool, as_json: bool) -> None:
     """Plan the queue: which offer gets which job, so that the budgets buy the most.
 

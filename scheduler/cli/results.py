@@ -8,6 +8,7 @@ from typing import IO, Any
 import click
 
 from scheduler.cli.context import open_service
+from scheduler.cli.paths import WRITTEN
 from scheduler.cli.printing import json_line
 from scheduler.domain.errors import Refused
 from scheduler.domain.money import usd_from_nusd
@@ -39,7 +40,7 @@ class NoResult(Refused):
 @click.option("--status", type=click.Choice(["done", "failed"]), help="Only these.")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=WRITTEN,
     help="Write them to this file instead, and say how many there are.",
 )
 def command(
@@ -54,8 +55,9 @@ def command(
 
     JOB_IDS are the clients' own; without any, all jobs' results are printed.  `cost_usd` is
     all that was spent on the job, failed calls included; `quality_predicted` is what its plan
-    counted on.  The fields are those of the events on documents.results.  Exit status 1 says
-    that one of the JOB_IDS has no result.
+    counted on.  The fields are named as in the events on documents.results, which also have
+    tokens, the number of attempts, and costs that are not known yet.  Exit status 1 says that
+    one of the JOB_IDS has no result.
     """
     missing = set(job_ids)
     wanted = Wanted(

@@ -14,6 +14,7 @@ from scheduler.cli.context import Service, open_service
 from scheduler.cli.job_options import SchemaFile
 from scheduler.cli.log_setup import configure_logs
 from scheduler.cli.messages import Ask, Taken, add_documents
+from scheduler.cli.paths import WRITTEN
 from scheduler.cli.printing import open_console
 from scheduler.cli.result_lines import check_out, write_results
 from scheduler.cli.running import Ended, work_off
@@ -64,7 +65,7 @@ class NotAllDone(Refused):
 @click.option("--budget", "budget_usd", required=True, metavar="USD", help="For the whole run.")
 @click.option(
     "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=WRITTEN,
     default=Path("results.jsonl"),
     show_default=True,
     help="Where the results go, a line of JSON each.",

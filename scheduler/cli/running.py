@@ -75,7 +75,8 @@ def work_off(
                         break
                     continue
             _wait_until_worked_off(service, project_id, watcher, stop)
-        ended = _look(service, project_id, watcher)
+    # Not before the workers have ended: told to stop, they settle what was under way.
+    ended = _look(service, project_id, watcher)
     return Ended(standing=ended, reasons=reasons if ended.queued else ())
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from scheduler.catalog.listings import offers_on, sandbox_offers
 from scheduler.catalog.loading import load_catalog
+from scheduler.cli.paths import WRITTEN
 from scheduler.cli.printing import json_line
 from scheduler.domain.errors import Refused, Unavailable
 from scheduler.settings import read_settings
@@ -70,7 +71,7 @@ class PortTaken(Unavailable):
 )
 @click.option("--requests-per-minute", type=click.IntRange(1), help="Per model; 429 beyond it.")
 @click.option("--seed", type=int, help="Of faults by chance; over the one in --faults.")
-@click.option("--bill", type=click.Path(dir_okay=False, path_type=Path), help="JSONL; appended to.")
+@click.option("--bill", type=WRITTEN, help="JSONL; appended to.")
 def command(
     *,
     host: str,

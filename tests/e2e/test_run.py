@@ -59,6 +59,7 @@ def test_a_run_that_is_broken_off_goes_on_and_pays_for_nothing_twice(
     first.wait()
     assert 0 < len(billed(sandbox)) < DOCUMENTS
     assert "stopped: the same command goes on from here" in first.output
+    assert f"\n{len(billed(sandbox))} done, 0 failed," in first.output, first.output
     second = start(*command, env=env)
     assert second.wait(within_s=120) == 0, second.output
 
