@@ -222,6 +222,6 @@ def _plot(path: Path, answer: Mapping[str, object]) -> None:
     axes.set_yticks(places, [MEANINGS[one["name"]] for one in shown])
     axes.set_xlabel(f"share of the variation of {answer['objective']}")
     axes.set_xlim(left=0)
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="lower right", frameon=False, reverse=True)  # as the bars stand
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
