@@ -1,7 +1,11 @@
 """Settings come from the environment; a wrong one is named, and its value is not repeated."""
 
+import dataclasses
+import json
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,3 +140,22 @@ def test_a_log_level_is_one_of_logging_s_in_either_case(monkeypatch: pytest.Monk
     assert read(monkeypatch, LOG_LEVEL="warn").log_level == "WARNING"
     with pytest.raises(BadSettings, match="APPORTION_LOG_LEVEL: Input should be 'DEBUG'"):
         read(monkeypatch, LOG_LEVEL="loud")
+
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"`APPORTION_{name.upper()}`" in (DOCS / "operations.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("group", dataclasses.fields(Policy), ids=lambda group: group.name)
+def test_every_figure_of_the_policy_is_documented_as_it_is(group: dataclasses.Field[Any]) -> None:
+    page = (DOCS / "policy.md").read_text(encoding="utf-8")
+    _, _, section = page.partition(f"\n## {group.name}\n")
+    rows = re.findall(r"^\| `(\w+)` \| `(.*?)` \| \w", section.partition("\n## ")[0], re.MULTILINE)
+
+    said = {name: json.loads(value) for name, value in rows}
+    figures = dataclasses.asdict(getattr(Policy(), group.name))
+    assert said == json.loads(json.dumps(figures))
