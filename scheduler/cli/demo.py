@@ -123,6 +123,11 @@ def command(*, budget_usd: str, documents: Path, out: Path | None) -> None:
                     service, settings, project_id=project.id, workers=1, watcher=watcher, stop=stop
                 )
             _end(say, service, project, ended, results, sandbox, stop)
+    if not stop.is_set():
+        say.print(
+            "\nWith your own keys: [bold]OPENAI_API_KEY=... apportion run "
+            f"{escape(str(documents))}/*.txt --task summarize --budget 5 --out results.jsonl[/]"
+        )
 
 
 def _configure(home: Path) -> None:
@@ -173,7 +178,7 @@ def _end(
     count = write_results(service, project.path, out, {})
     print_end(say, service, project, ended)
     if stop.is_set():
-        say.print("\nStopped. `make demo` goes on from here, and pays for nothing twice.")
+        say.print("\nStopped. The same command goes on from here, and pays for nothing twice.")
         return
     _check(say, service, sandbox)
     say.print(f"\n[bold]{count} results[/] are in {escape(str(out))}; one of them:")
@@ -181,10 +186,6 @@ def _end(
         best = max(map(json.loads, lines), key=_shows_well)
     say.print(f"[dim]{escape(best['job_id'])}, {best['offer']}:[/]")
     say.print(best["output"], markup=False)
-    say.print(
-        "\nWith your own keys: [bold]OPENAI_API_KEY=... apportion run "
-        "examples/documents/*.txt --task summarize --budget 5 --out results.jsonl[/]"
-    )
 
 
 def _shows_well(line: dict[str, Any]) -> tuple[bool, float]:
