@@ -77,6 +77,9 @@ def serve(app: Celery, running: Running, *, name: str, providers: Sequence[str])
         logging.getLogger("celery").setLevel(logging.WARNING)
 
     def ready(**_: object) -> None:
+        # At a lost connection it tells of a default that will change; here it is set.  Not
+        # before: Celery turns these warnings on when it starts.
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)
         LOG.info("ready for work", worker=name, providers=list(providers))
 
     def stop(**_: object) -> None:
@@ -88,8 +91,6 @@ def serve(app: Celery, running: Running, *, name: str, providers: Sequence[str])
     logging.getLogger("celery.worker.request").addFilter(Unacknowledged())
     # It warns root of pickled messages; only JSON is taken here.
     warnings.simplefilter("ignore", SecurityWarning)
-    # It tells of a default that will change; here it is set.
-    warnings.simplefilter("ignore", CPendingDeprecationWarning)
     worker = Worker(
         app=app,
         hostname=name,

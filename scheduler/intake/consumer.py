@@ -184,6 +184,7 @@ class _Session:
     clock: Callable[[], float]
     _joining_since: float | None = None
     _held: frozenset[TopicPartition] = frozenset()
+    _is_full: bool = False
 
     def run(self) -> None:
         """Take in until told to stop, or until there are other topics to read."""
@@ -278,14 +279,16 @@ class _Session:
             self._wait_for_postgres(error)
 
     def _hold_if_full(self) -> None:
+        is_known = True
         try:
             is_full = self.gauge.is_full()
         except DBAPIError as error:
             self._wait_for_postgres(error)
-            is_full = True
+            is_full, is_known = True, False
         held = self.partitions.placed(self.intake.full_topics) if is_full else frozenset()
-        if held and not self._held:
+        if held and is_known and not self._is_full:
             self.log.warning("the queue is full: intake waits", jobs_max=self.gauge.jobs_max)
+        self._is_full = bool(held) and is_known
         self.partitions.hold(held, instead_of=self._held)
         self._held = held
 

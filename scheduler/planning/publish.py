@@ -27,6 +27,9 @@ from scheduler.store.locks import Duty, on_duty
 from scheduler.store.outbox import OutboxRow
 from scheduler.store.passing import first_line, is_passing
 
+CLOSE_S = 5
+"""How long the end of a producer may take, twice where Kafka is away."""
+
 WAIT_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -150,7 +153,17 @@ def _relay(
             conn=conn, producer=producer, publishing=publishing, stop=stop, log=log, clock=clock
         )
     finally:
-        producer.close(timeout=5)
+        close_producer(producer)
+
+
+def close_producer(producer: KafkaProducer) -> None:
+    """End *producer*, also where it still has what Kafka does not acknowledge."""
+    try:
+        producer.close(timeout=CLOSE_S)
+    except KafkaTimeoutError:
+        # Else its thread lives on, beside the next producer of this name, until that fences it.
+        producer._sender.force_close()
+        producer.close(timeout=CLOSE_S)
 
 
 def ensure_marker_topic(publishing: Publishing) -> None:

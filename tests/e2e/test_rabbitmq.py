@@ -106,3 +106,4 @@ def test_a_worker_that_was_answering_bells_when_its_broker_died_goes_on_and_ends
     worker.terminate()
     assert worker.wait(within_s=30) == 0
     assert "Traceback" not in worker.output
+    assert "DeprecationWarning" not in worker.output

@@ -8,11 +8,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from sqlalchemy import Engine, text
 
-from scheduler.planning.publish import _fitting, discard
+from scheduler.planning.publish import _fitting, close_producer, discard
 from scheduler.store import outbox
 from scheduler.store.outbox import OutboxRow
 from tests.rig.gates import gate
@@ -224,6 +224,20 @@ def test_results_wait_while_kafka_is_away(
         assert sorted(relays.published()) == sorted(f"job-{n}" for n in range(200))
     finally:
         relays.end()
+
+
+def test_a_producer_that_kafka_left_with_a_batch_ends(own_kafka: Broker) -> None:
+    topic = own_kafka.topics.create("results")
+    producer = KafkaProducer(bootstrap_servers=own_kafka.bootstrap, transactional_id="a-relay")
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.send(topic, b"acknowledged").get(30)
+    own_kafka.kill()
+    producer.send(topic, b"never acknowledged")
+
+    close_producer(producer)
+
+    assert not producer._sender.is_alive()
 
 
 def test_a_result_too_long_for_kafka_goes_without_its_output() -> None:
