@@ -13,6 +13,8 @@ from sqlalchemy import Connection, create_engine, text
 from scheduler.compliance.verification import verify
 from scheduler.domain.decision import decisions_digest
 from scheduler.store import embedded
+from scheduler.store.budgets import ALWAYS, set_budget
+from scheduler.store.catalog_records import prove_catalog
 from scheduler.store.connect import snapshot
 from scheduler.store.evidence import append
 from scheduler.store.migrate import upgrade
@@ -31,8 +33,6 @@ ROWS = """
                        tokenizer, quality_prior)
     VALUES ('p/m', 1, 'm', 'sync', '{summarize}', 1, 1, 1, 1, 1, true, 'words', '{}');
     INSERT INTO price (offer_id, input_pusd, output_pusd, source, digest) VALUES (1, 1, 1, 's', '');
-    INSERT INTO budget (scope_id, starts_on, ends_on, limit_nusd, spent_nusd)
-    VALUES (1, '2000-01-01', '2100-01-01', :jobs * 1000, :jobs * 60);
     INSERT INTO document (tenant_id, bytes, words, digest, body, features, token_stats)
     SELECT 1, 900, 100, sha256(convert_to(n || repeat(' words', 150), 'UTF8')),
            n || repeat(' words', 150), '', '' FROM generate_series(1, :jobs) AS n;
@@ -63,6 +63,12 @@ def fill(conn: Connection, jobs: int) -> None:
     """A day of *jobs* jobs, each answered at its first call."""
     for statement in ROWS.split(";"):
         conn.execute(text(statement), {"jobs": jobs, "output": OUTPUT, "seal": SEAL.digest()})
+    prove_catalog(conn, offers=[1], prices=[1])
+    starts_on, ends_on = ALWAYS
+    limit_nusd = jobs * 1000
+    set_budget(
+        conn, scope_id=1, starts_on=starts_on, ends_on=ends_on, limit_nusd=limit_nusd, by="bench"
+    )
     for first in range(1, jobs + 1, WINDOW):
         plan(conn, range(first, min(first + WINDOW, jobs + 1)))
     for first in range(1, jobs + 1, FLUSH):

@@ -1,11 +1,11 @@
 """`apportion attempts`: calls whose outcome is not known, and what they turned out to cost."""
 
-import getpass
 from uuid import UUID
 
 import click
 
 from scheduler.cli.context import open_service
+from scheduler.cli.person import present_user
 from scheduler.cli.printing import money_row, print_json, print_tables, table
 from scheduler.domain.money import nusd_from_usd, usd_text
 from scheduler.settings import read_settings
@@ -49,7 +49,7 @@ def list_(*, limit: int, as_json: bool) -> None:
 )
 @click.option("--input-tokens", type=click.IntRange(0), help="As the bill says.")
 @click.option("--output-tokens", type=click.IntRange(0), help="As the bill says.")
-@click.option("--by", default=getpass.getuser, help="Who knew; the present user if not given.")
+@click.option("--by", default=present_user, help="Who knew; the present user if not given.")
 def resolve_(
     *,
     attempt_id: UUID,

@@ -7,6 +7,7 @@ import click
 from rich.table import Table
 
 from scheduler.cli.context import open_service
+from scheduler.cli.person import present_user
 from scheduler.cli.printing import money_row, print_json, print_tables, table
 from scheduler.domain.money import nusd_from_usd, usd_text
 from scheduler.reporting.periods import Period, parse_period
@@ -39,12 +40,14 @@ def command() -> None:
     help="day, month or year (the present one, UTC), 2026-11, 2026-11-24, or FROM..TO with"
     " both days included.",
 )
+@click.option("--by", default=present_user, help="Who decided it; the present user by default.")
 @click.option("--json", "as_json", is_flag=True, help="Print the budget as JSON.")
-def set_(*, scope: str, limit: str, period: str, as_json: bool) -> None:
+def set_(*, scope: str, limit: str, period: str, by: str, as_json: bool) -> None:
     """Make the budget of SCOPE (like acme, acme/legal or acme/legal/contracts), or change it.
 
     The scope is made if it is not there.  A limit below what is already spent or set aside is
-    refused.  A new budget begins with what its scope has already spent in its period.
+    refused.  A new budget begins with what its scope has already spent in its period.  The audit
+    trail says who set which limit, and what it was before.
     """
     limit_nusd = nusd_from_usd(limit)
     days = parse_period(period, today=today())
@@ -57,6 +60,7 @@ def set_(*, scope: str, limit: str, period: str, as_json: bool) -> None:
                 starts_on=days.starts_on,
                 ends_on=days.ends_on,
                 limit_nusd=limit_nusd,
+                by=by,
             )
         with snapshot(service.engine) as conn:
             line = _line(list_budgets(conn), scope=scope, days=days)

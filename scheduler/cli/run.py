@@ -15,6 +15,7 @@ from scheduler.cli.job_options import SchemaFile
 from scheduler.cli.log_setup import configure_logs
 from scheduler.cli.messages import Ask, Taken, add_documents
 from scheduler.cli.paths import WRITTEN
+from scheduler.cli.person import present_user
 from scheduler.cli.printing import open_console
 from scheduler.cli.result_lines import check_out, write_results
 from scheduler.cli.running import Ended, work_off
@@ -180,7 +181,14 @@ def _project(service: Service, name: str, budget_nusd: int) -> Scope:
 def always_budget(conn: Connection, scope: Scope, *, limit_nusd: int) -> None:
     """Give *scope* a budget that lasts as long as whatever it is for."""
     starts_on, ends_on = ALWAYS
-    set_budget(conn, scope_id=scope.id, starts_on=starts_on, ends_on=ends_on, limit_nusd=limit_nusd)
+    set_budget(
+        conn,
+        scope_id=scope.id,
+        starts_on=starts_on,
+        ends_on=ends_on,
+        limit_nusd=limit_nusd,
+        by=present_user(),
+    )
 
 
 def _name(ask: Ask, out: Path) -> str:

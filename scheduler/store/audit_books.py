@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from scheduler.store.audit_budgets import BUDGET_RECORDS
 from scheduler.store.audit_calls import (
     CALL_RECORDS,
     FAILURE_RECORDS,
     RESULT_BILLS,
     RESULT_RECORDS,
 )
+from scheduler.store.audit_catalog import CATALOG_RECORDS
+from scheduler.store.audit_learning import ESTIMATOR_RECORDS
 
 FAULTS_MAX = 20
 """Of one check, so many are named; the rest is like them."""
@@ -179,6 +182,9 @@ _DOCUMENTS = """
 """
 
 BOOKS = {
+    "budgets against their records": BUDGET_RECORDS,
+    "offers and prices against their records": CATALOG_RECORDS,
+    "estimators against their records": ESTIMATOR_RECORDS,
     "plans against their records": _PLAN_RECORDS,
     "plans against their decisions": _PLANS,
     "calls against their records": CALL_RECORDS,

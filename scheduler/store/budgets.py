@@ -1,17 +1,20 @@
-"""Budgets: made, changed and listed."""
+"""Budgets: made, changed and listed; who decided how much may be spent is on record."""
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import Refused
 from scheduler.domain.money import usd_text
+from scheduler.store.evidence import append
 from scheduler.store.ledger import BOOKING
 from scheduler.store.tables.money import budget
 from scheduler.store.tables.scopes import scope
 
+STREAM = "budget"
 ALWAYS = date(2000, 1, 1), date(2100, 1, 1)
 """From when to when a budget is that lasts as long as whatever it is for, like a run."""
 
@@ -65,11 +68,12 @@ _BOOKED = text("""
 
 
 def set_budget(
-    conn: Connection, *, scope_id: int, starts_on: date, ends_on: date, limit_nusd: int
+    conn: Connection, *, scope_id: int, starts_on: date, ends_on: date, limit_nusd: int, by: str
 ) -> None:
-    """Make the scope's budget for that period, or change its limit.
+    """Make the scope's budget for that period, or change its limit; the evidence says so.
 
-    A new budget begins with what the ledger already holds for its scope and period.
+    A new budget begins with what the ledger already holds for its scope and period.  *by* says
+    who decided it.  The evidence's head stays locked until the caller's transaction ends.
 
     Raises:
         LimitTooLow: more than *limit_nusd* is already spent or set aside.
@@ -86,14 +90,41 @@ def set_budget(
             spent_nusd=booked.spent_nusd,
             reserved_nusd=booked.reserved_nusd,
         )
-    conn.execute(
+    there = (budget.c[name] == value for name, value in period.items())
+    before_nusd = conn.execute(select(budget.c.limit_nusd).where(*there)).scalar_one_or_none()
+    made = conn.execute(
         insert(budget)
         .values(limit_nusd=limit_nusd, **period, **booked._asdict())
         .on_conflict_do_update(
             index_elements=["scope_id", "starts_on", "ends_on"],
             set_={"limit_nusd": limit_nusd, "set_at": func.now()},
         )
-    )
+        .returning(budget)
+    ).one()
+    _prove(conn, made, before_nusd=before_nusd, by=by)
+
+
+def _prove(
+    conn: Connection, made: Row[*tuple[Any, ...]], *, before_nusd: int | None, by: str
+) -> None:
+    """Chain a record of the budget as it was *made*, of a limit that was *before_nusd*."""
+    # The login is the database's own word, and *by* whatever the caller said.
+    path, login = conn.execute(
+        select(scope.c.path, func.session_user()).where(scope.c.id == made.scope_id)
+    ).one()
+    body = {
+        "budget": made.id,
+        "scope": path,
+        "starts_on": f"{made.starts_on}",
+        "ends_on": f"{made.ends_on}",
+        "limit_nusd": made.limit_nusd,
+        "limit_before_nusd": before_nusd,
+        "spent_nusd": made.spent_nusd,
+        "reserved_nusd": made.reserved_nusd,
+        "by": by,
+        "login": login,
+    }
+    append(conn, stream=STREAM, kind="budget", bodies=[body])
 
 
 def list_budgets(conn: Connection, *, on: date | None = None) -> list[BudgetLine]:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.listing import Listing, PriceSource
 from scheduler.domain.offer import Lane, Offer
+from scheduler.store.catalog_records import prove_catalog
 from scheduler.store.tables.catalog import breaker, offer, price, provider
 
 UNLISTED = "no longer in the catalog"
@@ -42,19 +43,23 @@ def sync_catalog(conn: Connection, listings: Sequence[Listing]) -> None:
     """Make the tables say what *listings* say.
 
     A changed price is a new row from now on; rows of the past stay as they were billed.  What
-    is not listed is turned off, and keeps its history.
+    is not listed is turned off, and keeps its history.  What changed has a record.
     """
     provider_ids = _sync_providers(conn, listings)
+    changed, priced = [], []
     for one in listings:
-        offer_id = _sync_offer(conn, one, provider_id=provider_ids[one.offer.provider])
+        offer_id, is_changed = _sync_offer(conn, one, provider_id=provider_ids[one.offer.provider])
+        changed += [offer_id] * is_changed
         if one.price is not None:
-            _sync_price(conn, one.offer, one.price, offer_id=offer_id)
+            priced += _sync_price(conn, one.offer, one.price, offer_id=offer_id)
     names = [one.offer.name for one in listings]
-    conn.execute(
+    unlisted = conn.execute(
         update(offer)
         .where(offer.c.is_on, offer.c.name.not_in(names))
         .values(is_on=False, off_reason=UNLISTED, updated_at=func.now())
+        .returning(offer.c.id)
     )
+    prove_catalog(conn, offers=[*changed, *unlisted.scalars()], prices=priced)
 
 
 def plan_offers(conn: Connection) -> list[PlanOffer]:
@@ -103,7 +108,8 @@ def _sync_providers(conn: Connection, listings: Sequence[Listing]) -> dict[str, 
     return {row.name: row.id for row in conn.execute(select(provider.c.name, provider.c.id))}
 
 
-def _sync_offer(conn: Connection, one: Listing, *, provider_id: int) -> int:
+def _sync_offer(conn: Connection, one: Listing, *, provider_id: int) -> tuple[int, bool]:
+    """The offer's id, and whether anything of it is new."""
     said = {
         "provider_id": provider_id,
         "model": one.offer.model,
@@ -124,17 +130,23 @@ def _sync_offer(conn: Connection, one: Listing, *, provider_id: int) -> int:
     }
     new = insert(offer).values(name=one.offer.name, **said)
     # Only a real change is written: `updated_at` tells the planner to look at waiting jobs anew.
-    conn.execute(
+    changed = conn.execute(
         new.on_conflict_do_update(
             index_elements=["name"],
             set_=said | {"updated_at": func.now()},
             where=or_(*(offer.c[name].is_distinct_from(new.excluded[name]) for name in said)),
-        )
-    )
-    return conn.execute(select(offer.c.id).where(offer.c.name == one.offer.name)).scalar_one()
+        ).returning(offer.c.id)
+    ).scalar_one_or_none()
+    if changed is not None:
+        return changed, True
+    here = select(offer.c.id).where(offer.c.name == one.offer.name)
+    return conn.execute(here).scalar_one(), False
 
 
-def _sync_price(conn: Connection, listed: Offer, source: PriceSource, *, offer_id: int) -> None:
+def _sync_price(
+    conn: Connection, listed: Offer, source: PriceSource, *, offer_id: int
+) -> list[int]:
+    """The id of the price, if it is a new one."""
     newest = conn.execute(
         select(price.c.digest)
         .where(price.c.offer_id == offer_id)
@@ -142,9 +154,10 @@ def _sync_price(conn: Connection, listed: Offer, source: PriceSource, *, offer_i
         .limit(1)
     ).scalar_one_or_none()
     if newest == source.digest:
-        return
-    conn.execute(
-        insert(price).values(
+        return []
+    made = conn.execute(
+        insert(price)
+        .values(
             offer_id=offer_id,
             input_pusd=listed.input_price,
             output_pusd=listed.output_price,
@@ -152,8 +165,10 @@ def _sync_price(conn: Connection, listed: Offer, source: PriceSource, *, offer_i
             source=source.source,
             digest=source.digest,
         )
-    )
+        .returning(price.c.id)
+    ).scalar_one()
     conn.execute(update(offer).where(offer.c.id == offer_id).values(updated_at=func.now()))
+    return [made]
 
 
 def _plan_offer(row: Any) -> PlanOffer:

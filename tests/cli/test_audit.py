@@ -36,7 +36,7 @@ def test_an_honest_database_passes(run: Run, day_url: str) -> None:
 
     assert told.exit_code == 0
     assert "FAULT" not in told.stdout
-    assert "2 streams, 2 records" in told.stdout
+    assert "4 streams, 5 records" in told.stdout
 
 
 def test_a_fault_is_named_and_the_status_is_1(run: Run, own_day_url: str) -> None:

@@ -4,10 +4,12 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import create_engine
 
 from scheduler.domain.money import BadAmount
 from scheduler.reporting.periods import BadPeriod
-from scheduler.store.budgets import LimitTooLow
+from scheduler.store.budgets import STREAM, LimitTooLow
+from scheduler.store.evidence import records
 from scheduler.store.scopes import BadScope
 from tests.cli.conftest import Run
 
@@ -59,6 +61,17 @@ def test_what_makes_no_sense_is_refused(
 
     assert isinstance(refused.exception, error)
     assert json.loads(run("budget", "list", "--all", "--json", database=database_url).stdout) == []
+
+
+def test_who_set_a_limit_is_on_record(run: Run, database_url: str) -> None:
+    for said in (("--by", "anna"), ()):
+        run("budget", "set", "acme", "--limit", "1", *said, database=database_url, LOGNAME="otto")
+
+    engine = create_engine(database_url)
+    with engine.connect() as conn:
+        said_by = [json.loads(one.body)["by"] for one, _ in records(conn, stream=STREAM)]
+    engine.dispose()
+    assert said_by == ["anna", "otto"]
 
 
 def test_a_limit_below_what_is_used_is_refused(run: Run, day_url: str) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.decision import decisions_digest
 from scheduler.domain.ledger import EntryKind
 from scheduler.store.budgets import set_budget
+from scheduler.store.catalog_records import prove_catalog
 from scheduler.store.evidence import append
 from scheduler.store.ledger import Entry, book
 from scheduler.store.plans import NewPlan, add_decisions, add_plan
@@ -63,8 +64,11 @@ def a_day(conn: Connection) -> None:
     """Job a is answered; b's call was wasted and it failed; c's call is of unknown outcome."""
     for statement in filter(str.strip, _ROWS.split(";")):
         conn.execute(text(statement))
+    prove_catalog(conn, offers=[1], prices=[1])
     starts_on, ends_on = TODAY.replace(day=1), date(TODAY.year + 1, 1, 1)
-    set_budget(conn, scope_id=1, starts_on=starts_on, ends_on=ends_on, limit_nusd=10_000)
+    set_budget(
+        conn, scope_id=1, starts_on=starts_on, ends_on=ends_on, limit_nusd=10_000, by="finance"
+    )
     _plan(conn)
     for key, document, state, held, spent in (
         ("a", 1, "done", 0, 60), ("b", 2, "failed", 0, 40), ("c", 3, "queued", 100, 0),

@@ -126,6 +126,7 @@ def add_budget(
         starts_on=starts_on,
         ends_on=ends_on,
         limit_nusd=int(usd * 1_000_000_000),
+        by="finance",
     )
 
 

@@ -294,7 +294,7 @@ def test_the_same_queue_is_planned_in_the_same_way(engine: Engine) -> None:
 
 def test_a_dry_run_changes_nothing(engine: Engine) -> None:
     ready(engine, Wish(), Wish(deadline=NOON))
-    state = "SELECT array_agg(job.*::text ORDER BY id) FROM job"
+    state = "SELECT array_agg(job.*::text ORDER BY id), (SELECT count(*) FROM evidence) FROM job"
     with engine.connect() as conn:
         before = rows(conn, state)
 
@@ -313,7 +313,7 @@ def test_a_dry_run_changes_nothing(engine: Engine) -> None:
     with engine.connect() as conn:
         assert rows(conn, state) == before
         assert rows(conn, "SELECT FROM offer WHERE name = 'new/model' OR NOT is_on") == []
-        for table in ("plan", "decision", "parcel", "ledger", "evidence", "result", "outbox"):
+        for table in ("plan", "decision", "parcel", "ledger", "result", "outbox"):
             assert rows(conn, f"SELECT FROM {table}") == []
 
 

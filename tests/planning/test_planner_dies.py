@@ -66,8 +66,9 @@ def test_a_planner_killed_after_the_solve_leaves_nothing_and_the_standby_plans(
 
         assert question(engine, "SELECT count(*) FROM job WHERE state <> 'queued'") == 0
         assert question(engine, "SELECT sum(reserved_nusd) FROM budget") == 0
-        for table in ("plan", "decision", "parcel", "ledger", "evidence"):
+        for table in ("plan", "decision", "parcel", "ledger"):
             assert question(engine, f"SELECT count(*) FROM {table}") == 0
+        assert question(engine, "SELECT count(*) FROM evidence WHERE kind = 'plan'") == 0
 
     standby.wait_for(
         lambda: question(engine, "SELECT count(*) = 20 FROM job WHERE state = 'planned'"),

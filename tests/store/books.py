@@ -18,11 +18,20 @@ PROJECT = "acme/legal/contracts"
 CALL = UUID(int=7)
 
 
-def budget(conn: Connection, path: str, limit_nusd: int, period: tuple[date, date] = MONTH) -> None:
+def budget(
+    conn: Connection,
+    path: str,
+    limit_nusd: int,
+    period: tuple[date, date] = MONTH,
+    *,
+    by: str = "finance",
+) -> None:
     """Set a budget for the scope at *path*."""
     scope = ensure_scope(conn, path)
     starts_on, ends_on = period
-    set_budget(conn, scope_id=scope.id, starts_on=starts_on, ends_on=ends_on, limit_nusd=limit_nusd)
+    set_budget(
+        conn, scope_id=scope.id, starts_on=starts_on, ends_on=ends_on, limit_nusd=limit_nusd, by=by
+    )
 
 
 def entry(

@@ -107,7 +107,7 @@ def test_what_cost_more_than_any_budget_has_is_an_overrun(
     conn: Connection, unknown: Unknown
 ) -> None:
     attempt_id, held_nusd = unknown()
-    conn.execute(text("UPDATE budget SET limit_nusd = reserved_nusd"))
+    add_budget(conn, held_nusd / 1e9)
 
     resolve(conn, Resolution(attempt_id=attempt_id, cost_nusd=held_nusd + 5), by="finance")
 

@@ -48,7 +48,7 @@ def app(url: str) -> Iterator[Engine]:
 
 def write(conn: Connection) -> None:
     day = date(2026, 1, 1)
-    set_budget(conn, scope_id=3, starts_on=day, ends_on=date(2027, 1, 1), limit_nusd=10)
+    set_budget(conn, scope_id=3, starts_on=day, ends_on=date(2027, 1, 1), limit_nusd=10, by="x")
     reservation = Entry(
         kind=EntryKind.RESERVATION,
         amount_nusd=1,

@@ -115,6 +115,7 @@ def add_budget(conn: Connection, usd: int | float, *, scope: str = "acme") -> No
         starts_on=today.replace(day=1),
         ends_on=today.replace(day=1) + timedelta(days=62),
         limit_nusd=int(usd * 1_000_000_000),
+        by="finance",
     )
 
 

@@ -1,6 +1,7 @@
 """When a call brings no result: where its job goes, and what becomes of the money."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import Engine, text
 from scheduler.domain.job import Task
 from scheduler.domain.listing import Listing
 from scheduler.domain.policy import WorkPolicy
+from scheduler.store.offers import sync_catalog
 from tests.workers.audit import assert_books_are_right, count, job_states, total_nusd
 from tests.workers.bench import POLICY, desk_for, policy, work_off
 from tests.workers.planned import Wish, add_budget, listing, plan, wishes
@@ -133,21 +135,17 @@ def test_an_offer_that_is_turned_off_is_not_called_for_the_rest_of_its_parcel(
 ) -> None:
     monkeypatch.setattr(desk, "CATALOG_S", 0.0)
 
-    async def turn_off(
-        stub: Stub, request: web.Request, body: dict[str, Any]
-    ) -> web.StreamResponse:
-        with engine.begin() as conn:
-            conn.execute(
-                text(
-                    "UPDATE offer SET is_on = false, off_reason = 'legal said so'"
-                    " WHERE model = 'small'"
-                )
-            )
-        return answer(stub, request, body)
-
     def paced(url: str) -> list[Listing]:
         small = listing("first/small", url=url, requests_per_minute=600)
         return [small, listing("second/large", url=url)]
+
+    async def turn_off(
+        stub: Stub, request: web.Request, body: dict[str, Any]
+    ) -> web.StreamResponse:
+        small, large = paced(stub.url)
+        with engine.begin() as conn:
+            sync_catalog(conn, [replace(small, off_reason="legal said so"), large])
+        return answer(stub, request, body)
 
     stub = do(engine, wishes(60), only("small", turn_off), offers=paced)
 
