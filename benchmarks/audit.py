@@ -1,11 +1,18 @@
-"""How long `apportion audit verify` takes over a day of many jobs; one JSON line."""
+"""How long `apportion audit verify` takes over a day of many jobs, and how much memory.
+
+One JSON line.  The audit runs in a process of its own, and memory is what it grew by while it ran;
+Postgres's is the peak of the backend that it asked, shared buffers included.
+"""
 
 import argparse
 import hashlib
 import json
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, create_engine, text
@@ -38,7 +45,8 @@ ROWS = """
            n || repeat(' words', 150), '', '' FROM generate_series(1, :jobs) AS n;
     INSERT INTO job (tenant_id, project_id, key, digest, document_id, task, data_class, source,
                      state, plan_id, booked_on, spent_nusd, finished_at)
-    SELECT 1, 3, 'j' || n, '', n, 'summarize', 'internal', 's', 'done', 1, current_date, 60, now()
+    SELECT 1, 3, 'j' || n, '', n, 'summarize', 'internal', 's', 'done', 1 + (n - 1) / :window,
+           current_date, 60, now()
     FROM generate_series(1, :jobs) AS n;
     INSERT INTO attempt (id, started_at, job_id, parcel_id, ordinal, fence, offer_id, price_id,
                          reduction, prompt, state, reserved_nusd, booked_on, cost_nusd,
@@ -48,7 +56,7 @@ ROWS = """
     FROM generate_series(1, :jobs) AS n;
     INSERT INTO ledger (kind, amount_nusd, job_id, tenant_id, project_id, booked_on, plan_id,
                         attempt_id, offer_id)
-    SELECT kind, amount, n, 1, 3, current_date, 1,
+    SELECT kind, amount, n, 1, 3, current_date, 1 + (n - 1) / :window,
            CASE kind WHEN 'posting' THEN lpad(to_hex(n), 32, '0')::uuid END, 1
     FROM generate_series(1, :jobs) AS n,
          (VALUES ('reservation', 100), ('posting', 60), ('release', 40)) AS moves (kind, amount);
@@ -62,7 +70,8 @@ ROWS = """
 def fill(conn: Connection, jobs: int) -> None:
     """A day of *jobs* jobs, each answered at its first call."""
     for statement in ROWS.split(";"):
-        conn.execute(text(statement), {"jobs": jobs, "output": OUTPUT, "seal": SEAL.digest()})
+        values = {"jobs": jobs, "window": WINDOW, "output": OUTPUT, "seal": SEAL.digest()}
+        conn.execute(text(statement), values)
     prove_catalog(conn, offers=[1], prices=[1])
     starts_on, ends_on = ALWAYS
     limit_nusd = jobs * 1000
@@ -118,6 +127,31 @@ def chain(conn: Connection, records: int) -> None:
         )
 
 
+def peak_mb(process: int | str = "self") -> int:
+    """The most memory that a process has had; rusage's would be its parent's, if that had more."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
+def audited(url: str) -> dict[str, Any]:
+    """What an audit of the database at *url* found, took and needed."""
+    engine, started = create_engine(url), time.perf_counter()
+    with snapshot(engine, statement_timeout_s=0) as conn:
+        before_mb = peak_mb()
+        audit = verify(conn)
+        backend = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        backend_mb = peak_mb(backend)
+    engine.dispose()
+    return {
+        "records": audit.records,
+        "findings": len(audit.findings),
+        "seconds": round(time.perf_counter() - started, 1),
+        "grown_mb": peak_mb() - before_mb,
+        "postgres_peak_mb": backend_mb,
+        "seconds_by_check": audit.seconds,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=1_000_000)
@@ -131,19 +165,10 @@ def main() -> None:
             chain(conn, asked.records)
         with engine.connect() as conn:
             conn.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
-        started = time.perf_counter()
-        with snapshot(engine, statement_timeout_s=0) as conn:
-            audit = verify(conn)
-        figures = {
-            "benchmark": "audit",
-            "jobs": asked.jobs,
-            "records": audit.records,
-            "findings": len(audit.findings),
-            "seconds": round(time.perf_counter() - started, 1),
-            "seconds_by_check": audit.seconds,
-        }
         engine.dispose()
-    print(json.dumps(figures))
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+            figures = apart.submit(audited, server.url).result()
+    print(json.dumps({"benchmark": "audit", "jobs": asked.jobs} | figures))
 
 
 if __name__ == "__main__":

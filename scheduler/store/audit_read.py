@@ -13,6 +13,10 @@ from scheduler.store.bulk import driver
 from scheduler.store.tables.plans import plan
 
 ROWS_AT_ONCE = 5_000
+RECORDS_AT_ONCE = 100
+"""A record of calls has 135 KB, and more where parcels are larger."""
+RESULTS_AT_ONCE = 500
+"""An answer may have as many KB as a document."""
 _RECORDS = "SELECT stream, seq, at, kind, body, digest FROM evidence ORDER BY stream, seq, at"
 
 
@@ -20,7 +24,7 @@ def all_records(conn: Connection) -> Iterator[tuple[Record, bytes]]:
     """Every record of every stream with its stored digest, by stream and number."""
     # Past SQLAlchemy: its rows cost more than hashing them does.
     with driver(conn).cursor(name="audit", binary=True) as cursor:
-        cursor.itersize = ROWS_AT_ONCE
+        cursor.itersize = RECORDS_AT_ONCE
         for stream, seq, at, kind, body, digest in cursor.execute(_RECORDS):
             yield Record(stream=stream, seq=seq, at=_text(at), kind=kind, body=body), digest
 
@@ -58,7 +62,7 @@ def all_results(conn: Connection) -> Iterator[tuple[int, object, str | None, byt
     """Every result: its job's id, output, reason and stored digest."""
     with driver(conn).cursor(name="audit", binary=True) as cursor:
         set_json_loads(orjson.loads, cursor)
-        cursor.itersize = ROWS_AT_ONCE
+        cursor.itersize = RESULTS_AT_ONCE
         yield from cursor.execute("SELECT job_id, output, reason, digest FROM result")
 
 
