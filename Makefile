@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 # Each has a Postgres and a Kafka of its own, and mostly waits.
 WORKERS ?= 2
-BENCHMARKS ?= features predict solve planning audit intake dispatch end_to_end
+BENCHMARKS ?= features predict solve planning audit intake dispatch end_to_end learning
 
 .PHONY: demo test lint servers bench clean
 

@@ -1,6 +1,7 @@
-"""How Python is set in a process that holds many jobs at once and stores beside its work."""
+"""How Python is set in a process that holds many jobs at once, or works beside those that do."""
 
 import gc
+import os
 import sys
 
 THRESHOLDS = (20_000, 20, 20)
@@ -17,6 +18,19 @@ Who stores asks Postgres one thing after another, and needs the interpreter brie
 Python's own 5 ms it would wait ten times as long for its turns as for the answers, and Postgres
 with it.
 """
+
+
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+"""Set by whoever wants another number; numpy reads it when it is imported."""
+
+
+def calculate_on_one_core() -> None:
+    """Let numpy have one thread, if nobody said how many and it is not imported yet.
+
+    Its threads wait for each other by spinning: beside a service that kept two cores busy,
+    learning took 126 s with two of them and 72 s with one, and intake and plans waited longer.
+    """
+    os.environ.setdefault(BLAS_THREADS, "1")
 
 
 def collect_rarely() -> None:

@@ -7,7 +7,8 @@ import click
 from scheduler.cli.context import embedder_of, open_service
 from scheduler.cli.printing import print_json, print_tables, table
 from scheduler.planning.embedding import embed_scored, vectors_of
-from scheduler.planning.learning import Lesson, learn
+from scheduler.planning.learning import learn
+from scheduler.planning.lessons import Lesson
 from scheduler.settings import read_settings
 
 COLUMNS = ("estimator", "observations", "in use now", "why")
@@ -29,6 +30,8 @@ def command(*, force: bool, as_json: bool) -> None:
     score counts for less, and is set right by people's where both have scored), tokens
     and latency from the calls that were made.  A quarter of the new documents is held back; what
     was learned from the rest is put in use only if it predicts them better than what is in use.
+    The newest outcomes are learned from, as many as the policy's `learn.outcomes_max` and
+    `learn.documents_max` say; what is left out is told.
     With APPORTION_EMBEDDING set, quality is learned with that model's vectors and without, and
     the better of the two is tried.  Every version is kept, so that an old plan can be explained.
     Run it daily.
@@ -43,6 +46,7 @@ def command(*, force: bool, as_json: bool) -> None:
                 conn,
                 policy=policies.plan,
                 judge=policies.judge,
+                limits=policies.learn,
                 force=force,
                 vectors=vectors_of(embedder),
             )
@@ -58,6 +62,18 @@ def command(*, force: bool, as_json: bool) -> None:
         [table("What was learned", COLUMNS, rows)]
         + [table("Held against calls that were held back", ERROR_COLUMNS, errors)] * bool(errors)
     )
+    for line in _left_out(lessons):
+        click.echo(line)
+
+
+def _left_out(lessons: list[Lesson]) -> Iterator[str]:
+    """What there was beside, and by which limit it was not learned from."""
+    for one in lessons:
+        if one.left_out:
+            yield f"{one.kind}: {one.left_out:,} older outcomes were left out (learn.outcomes_max)"
+        if one.documents_left_out:
+            count = f"{one.documents_left_out:,}"
+            yield f"{one.kind}: {count} documents were not drawn (learn.documents_max)"
 
 
 def _kind(lesson: Lesson) -> str:

@@ -9,6 +9,7 @@ import click
 from scheduler.cli.supervise import end_with_supervisor
 from scheduler.cli.terminal import harmless, print_any_text
 from scheduler.domain.errors import SchedulerError
+from scheduler.interpreter import calculate_on_one_core
 
 COMMANDS = {
     "demo": "Summarize real documents with made-up models, money and failures.",
@@ -43,6 +44,8 @@ In the order in which they are met.  The lines are here because importing every 
 sake of `apportion --help` takes two seconds.
 """
 
+BESIDE_THE_SERVICE = ("learn",)
+"""Commands that calculate for minutes where intake and plans are not to wait for them."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -60,6 +63,8 @@ class Commands(click.Group):
     ) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in BESIDE_THE_SERVICE:
+            calculate_on_one_core()  # before numpy comes with the command
         command = import_module(f"scheduler.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command

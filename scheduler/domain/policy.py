@@ -280,6 +280,29 @@ class JudgePolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LearnPolicy:
+    """How much is learned from at once, which is what learning takes time and memory for.
+
+    Attributes:
+        outcomes_max: answers that somebody said something of, and as many calls; the newest.
+        documents_max: of each task, drawn from those at random.
+    """
+
+    outcomes_max: int = 200_000
+    documents_max: int = 40_000
+
+    def __post_init__(self) -> None:
+        """Look the figures through.
+
+        Raises:
+            BadPolicy: one is out of range.
+        """
+        for most in ("outcomes_max", "documents_max"):
+            if getattr(self, most) < 1:
+                raise BadPolicy(most, "nothing is learned from fewer than 1", group="learn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """All of it; its digest goes into the evidence of what was decided under it."""
 
@@ -287,6 +310,7 @@ class Policy:
     plan: PlanPolicy = PlanPolicy()
     work: WorkPolicy = WorkPolicy()
     judge: JudgePolicy = JudgePolicy()
+    learn: LearnPolicy = LearnPolicy()
 
     def digest(self) -> bytes:
         """SHA-256 (32 bytes) of every figure."""

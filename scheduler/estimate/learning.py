@@ -34,6 +34,7 @@ LEAST_DOCUMENTS: Final = 20
 """With fewer documents there is nothing to hold back, and the means alone are learned."""
 TUNING_DOCUMENTS: Final = 4_000
 MOST_DOCUMENTS: Final = 40_000
+"""Of one task, where nobody says another number; those beyond it are left out at random."""
 LIKENESS_GROUPS: Final = 10
 SHIFT_BIN: Final = 25
 LEAST_GROUPS: Final = 3
@@ -62,13 +63,18 @@ class HeldBack:
     cluster: Places
 
 
-def learned(observations: Observations, *, seed: int = 0) -> Predictor:
-    """The predictor that *observations* teach; with none of them, the untrained one."""
-    return learned_and_held_back(observations, seed=seed)[0]
+def learned(
+    observations: Observations, *, seed: int = 0, documents_max: int = MOST_DOCUMENTS
+) -> Predictor:
+    """The predictor that *observations* teach; with none of them, the untrained one.
+
+    Of a task with more than *documents_max* documents, so many are learned from.
+    """
+    return learned_and_held_back(observations, seed=seed, documents_max=documents_max)[0]
 
 
 def learned_and_held_back(
-    observations: Observations, *, seed: int = 0
+    observations: Observations, *, seed: int = 0, documents_max: int = MOST_DOCUMENTS
 ) -> tuple[Predictor, dict[str, HeldBack]]:
     """The predictor, and by task what it would have said of documents it had not seen.
 
@@ -78,7 +84,7 @@ def learned_and_held_back(
     names = np.asarray(observations.task)
     tasks, tried = {}, {}
     for name in np.unique(names).tolist():
-        tasks[name], held = _learned_task(observations.of(names == name), seed)
+        tasks[name], held = _learned_task(observations.of(names == name), seed, documents_max)
         if held is not None:
             tried[name] = held
     return Predictor(tasks=tasks), tried
@@ -133,11 +139,22 @@ def _material(outcomes: Observations) -> _Material:
     )
 
 
-def _learned_task(outcomes: Observations, seed: int) -> tuple[TaskModel, HeldBack | None]:
+def left_out(observations: Observations, *, documents_max: int) -> int:
+    """How many documents `learned` would leave out, each counted once for each of its tasks."""
+    names = np.asarray(observations.task)
+    documents = [
+        np.unique(observations.row[names == name]).size for name in np.unique(names).tolist()
+    ]
+    return sum(max(count - documents_max, 0) for count in documents)
+
+
+def _learned_task(
+    outcomes: Observations, seed: int, documents_max: int
+) -> tuple[TaskModel, HeldBack | None]:
     material = _material(outcomes)
     rng = np.random.default_rng(seed)
-    if len(material.features) > MOST_DOCUMENTS:
-        kept = rng.choice(len(material.features), MOST_DOCUMENTS, replace=False)
+    if len(material.features) > documents_max:
+        kept = rng.choice(len(material.features), documents_max, replace=False)
         material = material.of(np.sort(kept))
     familiar = Familiar.of(material.features)
     grid = Grid(

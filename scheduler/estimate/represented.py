@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.estimate.embedding import with_embedding
-from scheduler.estimate.learning import learned
+from scheduler.estimate.learning import MOST_DOCUMENTS, learned
 from scheduler.estimate.observations import Observations
 from scheduler.estimate.quality import SAFE_LEVEL, Predictor, Quality
 
@@ -47,7 +47,9 @@ class Represented:
         return replace(self, features=self.features[documents], embedded=self.embedded[documents])
 
 
-def learned_beside(outcomes: Observations, *, seed: int) -> Predictor:
+def learned_beside(
+    outcomes: Observations, *, seed: int, documents_max: int = MOST_DOCUMENTS
+) -> Predictor:
     """The predictor that *outcomes* teach with their embedding model's vectors.
 
     Documents without a vector teach nothing.
@@ -55,7 +57,8 @@ def learned_beside(outcomes: Observations, *, seed: int) -> Predictor:
     documents = Represented.of(outcomes)
     both = with_embedding(documents.features, documents.embedded)
     taught = replace(outcomes, features=both).of(documents.has_vector[outcomes.row])
-    return replace(learned(taught, seed=seed), representation=outcomes.model)
+    predictor = learned(taught, seed=seed, documents_max=documents_max)
+    return replace(predictor, representation=outcomes.model)
 
 
 def quality_of(

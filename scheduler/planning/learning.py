@@ -6,8 +6,7 @@ estimator in use was made: neither that one nor the new one has learned from the
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,17 +15,18 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from scheduler.domain.job import TEMPLATE_TOKENS, Task
-from scheduler.domain.policy import JudgePolicy, PlanPolicy
+from scheduler.domain.policy import JudgePolicy, LearnPolicy, PlanPolicy
 from scheduler.estimate.comparing import compare
 from scheduler.estimate.folds import group_folds, random_folds
 from scheduler.estimate.judging import Calibration, calibrated
-from scheduler.estimate.learning import learned
+from scheduler.estimate.learning import learned, left_out
 from scheduler.estimate.observations import Observations
 from scheduler.estimate.quality import Predictor
 from scheduler.estimate.represented import learned_beside
 from scheduler.estimate.scoring import SCORER, agreement
 from scheduler.estimate.tokens import Usage
 from scheduler.planning.estimates import Estimators
+from scheduler.planning.lessons import Lesson, evidence, nothing, plain
 from scheduler.planning.retiring import estimators_to_beat
 from scheduler.planning.usage_errors import Figures, latency_errors, token_errors
 from scheduler.store.embeddings import NO_VECTORS, Vectors
@@ -40,7 +40,6 @@ from scheduler.store.tables.plans import estimator
 STREAM = "learn"
 HELD_BACK_OF = 4
 """One document of so many is held back."""
-OUTCOMES_MAX = 200_000
 CALLS_AGE = timedelta(days=60)
 LEAST_CALLS = 20
 REFERENCES_AT_ONCE = 1_000
@@ -51,17 +50,7 @@ Chosen = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 DEFAULT_JUDGE = JudgePolicy()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
-    """What came of one kind of estimator: whether a new one is in use, why, and its figures."""
-
-    kind: str
-    is_new: bool
-    reason: str
-    observations: int
-    figures: dict[str, Any]
+DEFAULT_LIMITS = LearnPolicy()
 
 
 def learn(
@@ -69,12 +58,14 @@ def learn(
     *,
     policy: PlanPolicy,
     judge: JudgePolicy = DEFAULT_JUDGE,
+    limits: LearnPolicy = DEFAULT_LIMITS,
     force: bool = False,
     vectors: Vectors = NO_VECTORS,
 ) -> list[Lesson]:
     """Learn every kind anew, and put those in use that did better on what was held back.
 
-    *judge* says what a judge's score counts where no person said anything.
+    *judge* says what a judge's score counts where no person said anything, *limits* how much is
+    learned from; each lesson says what was left out.
     With *vectors* of an embedding model, quality is learned with them and without, and what did
     better of the two is held against the one in use.
     With *force* the new ones are put in use however they did.  The caller owns the
@@ -82,13 +73,15 @@ def learn(
     """
     alone(conn, Duty.LEARNING)
     current, retired = estimators_to_beat(conn)
-    calls = read_calls(conn, age=CALLS_AGE, limit=OUTCOMES_MAX)
+    calls = read_calls(conn, age=CALLS_AGE, limit=limits.outcomes_max)
     lessons = [
-        _quality(conn, current, policy, judge, force, vectors),
-        _tokens(conn, calls, current, policy, force),
-        _latency(conn, calls, current, policy, force),
+        _quality(conn, current, policy, judge, limits, force, vectors),
+        *(
+            replace(lesson(conn, calls, current, policy, force), left_out=calls.older)
+            for lesson in (_tokens, _latency)
+        ),
     ]
-    said = [*retired, *map(_evidence, lessons)]
+    said = [*retired, *map(evidence, lessons)]
     append(conn, stream=STREAM, kind="learn", bodies=said)
     return lessons
 
@@ -98,22 +91,25 @@ def _quality(
     current: Estimators,
     policy: PlanPolicy,
     judge: JudgePolicy,
+    limits: LearnPolicy,
     force: bool,
     vectors: Vectors,
 ) -> Lesson:
     _score_references(conn)
-    scores = read_scores(conn, edit_score=policy.edit_score, limit=OUTCOMES_MAX, vectors=vectors)
+    scores = read_scores(
+        conn, edit_score=policy.edit_score, limit=limits.outcomes_max, vectors=vectors
+    )
     if not len(scores.said):
-        return _nothing("quality", "nobody has said how good an answer was")
+        return nothing("quality", "nobody has said how good an answer was")
     # Heads on another model's vectors are of no use now: all is held against their means anew.
     in_use = current.quality
     is_foreign = in_use.representation not in ("", vectors.model)
     held = _held_back(scores.document, scores.at, None if is_foreign else _made_at(conn, "quality"))
     outcomes = _observations(scores, policy, judge, vectors.model)
-    tried = outcomes.of(held)
-    candidate = _candidate(outcomes.of(~held), seed=policy.seed)
+    tried, taught = outcomes.of(held), outcomes.of(~held)
+    candidate = _candidate(taught, seed=policy.seed, documents_max=limits.documents_max)
     verdict = compare(in_use, candidate, tried)
-    return _settle(
+    lesson = _settle(
         conn,
         "quality",
         candidate.to_bytes(),
@@ -121,23 +117,28 @@ def _quality(
         is_better=verdict.is_better or force,
         reason=verdict.reason,
         observations=len(scores.said),
-        figures=_plain(
+        figures=plain(
             verdict.figures() | _judged(scores) | {"representation": candidate.representation}
         ),
     )
+    return replace(
+        lesson,
+        left_out=scores.older,
+        documents_left_out=left_out(taught, documents_max=limits.documents_max),
+    )
 
 
-def _candidate(taught: Observations, *, seed: int) -> Predictor:
+def _candidate(taught: Observations, *, seed: int, documents_max: int) -> Predictor:
     """What the outcomes teach: with an embedding model the better of with its vectors and without.
 
     Where too few are there to tell, its vectors are taken: somebody configured it.
     """
-    if taught.model and _vectors_help(taught, seed=seed):
-        return learned_beside(taught, seed=seed)
-    return learned(taught, seed=seed)
+    if taught.model and _vectors_help(taught, seed=seed, documents_max=documents_max):
+        return learned_beside(taught, seed=seed, documents_max=documents_max)
+    return learned(taught, seed=seed, documents_max=documents_max)
 
 
-def _vectors_help(taught: Observations, *, seed: int) -> bool:
+def _vectors_help(taught: Observations, *, seed: int, documents_max: int) -> bool:
     """Whether vectors do no harm on a share of what is *taught*, whole groups where there are any.
 
     Not on what is held back from all: what had been chosen there would look better than it is.
@@ -147,7 +148,10 @@ def _vectors_help(taught: Observations, *, seed: int) -> bool:
     else:
         fold = group_folds(taught.group, folds=HELD_BACK_OF, seed=seed)
     tried = fold[taught.row] == 0
-    without, beside = (teach(taught.of(~tried), seed=seed) for teach in (learned, learned_beside))
+    without, beside = (
+        teach(taught.of(~tried), seed=seed, documents_max=documents_max)
+        for teach in (learned, learned_beside)
+    )
     return bool(beside.tasks) and compare(without, beside, taught.of(tried)).gain >= 0
 
 
@@ -201,12 +205,12 @@ def _observations(
         ]
     )
     documents, first, row = np.unique(scores.document, return_index=True, return_inverse=True)
-    assert len(documents) == len(first)
+    assert len(documents) == len(scores.features)
     projects = scores.project[first]
     score, weight = outcome_scores(scores, judge)
     return Observations(
-        features=scores.features[first].astype(np.float32),
-        embedded=scores.embedded[first].astype(np.float32),
+        features=scores.features.astype(np.float32),
+        embedded=scores.embedded.astype(np.float32),
         model=model,
         row=row.astype(np.int64),
         task=scores.task,
@@ -223,7 +227,7 @@ def _tokens(
     conn: Connection, calls: Calls, current: Estimators, policy: PlanPolicy, force: bool
 ) -> Lesson:
     if len(calls.at) < LEAST_CALLS:
-        return _nothing("tokens", f"{len(calls.at)} calls are too few")
+        return nothing("tokens", f"{len(calls.at)} calls are too few")
     held = _held_back(np.arange(len(calls.at)), calls.at, _made_at(conn, "tokens"))
     candidate = current.tokens.learned(_usage(calls, ~held))
     errors = [
@@ -261,7 +265,7 @@ def _latency(
 ) -> Lesson:
     timed = calls.seconds > 0
     if timed.sum() < LEAST_CALLS:
-        return _nothing("latency", f"{int(timed.sum())} timed calls are too few")
+        return nothing("latency", f"{int(timed.sum())} timed calls are too few")
     held = _held_back(np.arange(len(calls.at)), calls.at, _made_at(conn, "latency")) & timed
     taught = np.flatnonzero(timed & ~held)
     candidate = current.latency.learned(
@@ -297,8 +301,8 @@ def _better_if_nearer(
     before, after = current["loss"], candidate["loss"]
     figures: dict[str, Any] = {
         "outcomes": int(held.sum()),
-        "current": _plain(current),
-        "candidate": _plain(candidate),
+        "current": plain(current),
+        "candidate": plain(candidate),
     }
     return _settle(
         conn,
@@ -354,25 +358,3 @@ def _made_at(conn: Connection, kind: str) -> datetime | None:
     return conn.execute(
         select(estimator.c.made_at).where(estimator.c.kind == kind, estimator.c.is_active)
     ).scalar_one_or_none()
-
-
-def _nothing(kind: str, reason: str) -> Lesson:
-    return Lesson(kind=kind, is_new=False, reason=reason, observations=0, figures={})
-
-
-def _plain(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """*figures* as JSON holds them: what is not a number is null."""
-    return {
-        name: None if isinstance(value, float) and not np.isfinite(value) else value
-        for name, value in figures.items()
-    }
-
-
-def _evidence(lesson: Lesson) -> dict[str, Any]:
-    return {
-        "kind": lesson.kind,
-        "in_use": lesson.is_new,
-        "reason": lesson.reason,
-        "observations": lesson.observations,
-        "figures": lesson.figures,
-    }

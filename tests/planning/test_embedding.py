@@ -18,7 +18,8 @@ from scheduler.domain.policy import PlanPolicy
 from scheduler.estimate.embedding import Embedder
 from scheduler.planning.embedding import embed_queued, embed_scored, vectors_of
 from scheduler.planning.estimates import estimators_in_use
-from scheduler.planning.learning import Lesson, learn
+from scheduler.planning.learning import learn
+from scheduler.planning.lessons import Lesson
 from scheduler.planning.loop import Look, embed_ahead
 from scheduler.planning.outcome import PlanOutcome
 from scheduler.planning.planner import dry_run

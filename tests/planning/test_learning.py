@@ -15,7 +15,8 @@ from scheduler.estimate.learning import learned
 from scheduler.estimate.observations import Observations
 from scheduler.estimate.quality import Predictor
 from scheduler.estimate.scoring import SCORER
-from scheduler.planning.learning import Lesson, learn, outcome_scores
+from scheduler.planning.learning import learn, outcome_scores
+from scheduler.planning.lessons import Lesson
 from scheduler.store.estimators import activate, active_estimators, add_estimator
 from scheduler.store.outcomes import read_calls, read_scores
 from scheduler.store.references import unscored
