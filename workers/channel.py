@@ -23,6 +23,7 @@ from workers.calls import (
 from workers.execute import lost, perform, storable, unsent
 from workers.inhand import Noted, Outcome, Trouble
 from workers.pace import Pacer
+from workers.sharing import Room
 
 HOLD_AGAIN = timedelta(milliseconds=200)
 ASKED_MOST_S = 3_600.0
@@ -53,6 +54,7 @@ class Channel:
         adapter: Adapter,
         breakers: Breakers,
         in_flight: InFlight,
+        room: Room,
         clock: Callable[[], datetime],
         policy: WorkPolicy,
         pacer: Callable[[Callable[[], None]], Pacer],
@@ -61,12 +63,11 @@ class Channel:
     ) -> None:
         """*clock* tells the database's time; *hold* asks all workers to wait for so many seconds.
 
-        *freed* is called when a place in *in_flight* has become free.
+        *room* is this process's share of what the offer takes at a time; *freed* is called when
+        a place in *in_flight* has become free.
         """
         self.offer = offer
-        # How many calls this process may have under way: the offer's concurrency is for all
-        # workers, and divided by those that hold parcels of it.
-        self.share = offer.concurrency
+        self.room = room
         self._adapter = adapter
         self._breakers = breakers
         self._in_flight = in_flight
@@ -83,10 +84,16 @@ class Channel:
     def waiting(self) -> int:
         return len(self._waiting)
 
+    @property
+    def under_way(self) -> int:
+        return len(self._under_way)
+
     def closed(self) -> str | None:
         """Why nothing may be sent now, for people; None where it may."""
         if self.offer.off_reason is not None:
             return self.offer.off_text
+        if self.room.is_full:
+            return f"other workers make all calls that {self.offer.name} takes at a time"
         if self._breakers.is_calm(self.offer.id):
             return None
         now = self._clock()
@@ -144,10 +151,11 @@ class Channel:
         if self._in_flight.count >= self._in_flight.limit:
             return False
         if self._breakers.is_calm(self.offer.id):
-            return len(self._under_way) < self.share
+            return len(self._under_way) < self.room.now()
         # After a rest one call goes first: a crowd would find out the same at a higher price.
         probing = self._breakers.is_probing(self.offer.id, self._clock())
-        return len(self._under_way) < (1 if probing else self.share)
+        room = self.room.now()
+        return len(self._under_way) < (min(room, 1) if probing else room)
 
     def _turn_away(self, reason: str) -> None:
         waiting, self._waiting = self._waiting, deque()

@@ -19,7 +19,6 @@ from scheduler.domain.option import Option
 from scheduler.domain.policy import WorkPolicy
 from scheduler.store import pace
 from scheduler.store.calling import CalledOffer, Price, read_offers, read_prices
-from scheduler.store.parcels import holders
 from scheduler.store.passing import first_line, is_passing
 from workers.breaking import Breakers, share
 from workers.channel import Channel, InFlight
@@ -27,6 +26,7 @@ from workers.flush import House
 from workers.pace import Pacer
 from workers.providers.registry import adapter_for
 from workers.settle import Names
+from workers.sharing import Sharing
 
 LOG = structlog.get_logger()
 T = TypeVar("T")
@@ -87,6 +87,13 @@ class Desk:
         self._client = client
         self._access_to = access_to
         self._threads = ThreadPoolExecutor(DATABASE_THREADS, thread_name_prefix="database")
+        self.sharing = Sharing(
+            worker=place.worker,
+            lasts_s=policy.claim_s,
+            once=lambda work: self.in_thread(lambda: self._transact(work)),
+            under_way=self._under_way,
+            told=self._freed,
+        )
         self._in_flight = InFlight(limit=policy.concurrency)
         self._offers: dict[int, CalledOffer] = {}
         self._access: Mapping[str, ProviderAccess] = {}
@@ -164,6 +171,7 @@ class Desk:
         if is_old or time.monotonic() - self._read_at > CATALOG_S:
             await self._read_catalog()
         await self.compare_notes()
+        await self.sharing.ask()
 
     async def _read_catalog(self) -> None:
         found = await self.in_database(read_offers)
@@ -203,6 +211,10 @@ class Desk:
     def channels(self) -> list[Channel]:
         return list(self._channels.values())
 
+    def _under_way(self, offer_id: int) -> int:
+        channel = self._channels.get(offer_id)
+        return 0 if channel is None else channel.under_way
+
     def _open(self, offer: CalledOffer) -> Channel:
         def limit() -> pace.Limit:
             # As it is now: it may be changed while this process runs.
@@ -221,6 +233,7 @@ class Desk:
             adapter=adapter_for(self._access[offer.name], self._client),
             breakers=self.breakers,
             in_flight=self._in_flight,
+            room=self.sharing.room(offer.id),
             clock=self.now,
             policy=self.policy,
             pacer=lambda then: Pacer(limit, take=take, then=then),
@@ -251,11 +264,11 @@ class Desk:
         shared, runs = self.breakers.shared, self.breakers.take_runs(now)
         known, policy = list(self._offers), self.breakers.policy
 
-        def compare(conn: Connection) -> tuple[dict[int, Breaker], dict[int, int]]:
-            return share(conn, runs, known=known, now=now, policy=policy), holders(conn)
+        def compare(conn: Connection) -> dict[int, Breaker]:
+            return share(conn, runs, known=known, now=now, policy=policy)
 
         try:
-            fresh, workers = await self.in_thread(lambda: self._transact(compare))
+            fresh = await self.in_thread(lambda: self._transact(compare))
         except DBAPIError as error:
             if not is_passing(error):
                 raise
@@ -265,7 +278,6 @@ class Desk:
         self.breakers.shared = self.breakers.shared | fresh
         # A list: a call that is turned away may open the way to another offer.
         for channel in self.channels():
-            channel.share = max(1, channel.offer.concurrency // workers.get(channel.offer.id, 1))
             channel.pump()
 
     def _announce(self, fresh: Mapping[int, Breaker]) -> None:

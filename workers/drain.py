@@ -19,6 +19,7 @@ from workers.flush import Batch, Flushed, Next, flush, post_late, was_done
 from workers.inhand import InHand, Noted, Outcome, Trouble, Turn, Verdict
 from workers.prompts import Prompt
 from workers.settle import account
+from workers.sharing import ASK_S
 from workers.stock import LET_GO, Stock
 
 LOG = structlog.get_logger()
@@ -50,6 +51,8 @@ class Drain:
     async def run(self, *, for_s: float) -> None:
         """Work until no parcel is ready, or for *for_s* and as long as those in hand take."""
         ends_at = time.monotonic() + for_s
+        sharing = self._desk.sharing
+        sharing.users.append(self._stock)
         stopped = asyncio.create_task(self._when_stopped())
         try:
             while not self._desk.stopping.is_set():
@@ -57,14 +60,19 @@ class Drain:
                 if self._is_due():
                     await self._cycle()
                 elif self._is_over():
-                    return
+                    break
                 else:
-                    await self._wait()
-            await self._stop()
+                    await self._wait(at_most_s=ASK_S)
+                    await sharing.ask()
+            if self._desk.stopping.is_set():
+                await self._stop()
         finally:
             stopped.cancel()
+            sharing.users.remove(self._stock)
             # There are some only where this ends in an error: nobody would take their answers.
             self._withdraw("nobody is left to settle it")
+        # What is not given up here, others have only when the claim has run out.
+        await sharing.ask(at_once=True)
 
     # Called by channels, on the loop.
 

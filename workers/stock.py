@@ -1,5 +1,6 @@
 """The jobs that a drain has taken: leased, chosen for, and read, before their calls are noted."""
 
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,13 @@ from scheduler.domain.option import Option
 from scheduler.domain.work import Lease
 from scheduler.store.assignments import Assignment, read_assignments
 from scheduler.store.parcels import Leased, held_parcels, lease_parcels
+from scheduler.store.shares import claim, full_offers, lock_shares
 from workers.desk import Desk
 from workers.failover import Past, next_step, past
 from workers.inhand import InHand, Trouble, Turn, Verdict
 from workers.prepare import prepare
 from workers.prompts import Prompt
+from workers.sharing import Shares
 from workers.supply import Supply
 
 PARCELS_MOST = 16
@@ -40,6 +43,7 @@ class Stock:
         self.supplies: dict[int, Supply] = {}
         # The last look for a parcel found none; the next one is after the next flush.
         self.is_dry = False
+        self._leased_offers: set[int] = set()
         self._desk = desk
         self._provider_id = provider_id
         self._log = log
@@ -58,6 +62,21 @@ class Stock:
     def wants_more(self) -> bool:
         """Whether an offer is about to have nothing to do."""
         return any(supply.wants_more() for supply in self.supplies.values())
+
+    # What `sharing.User` asks for.
+
+    def wanted(self) -> set[int]:
+        """The offers for which there are jobs here, or calls that are out."""
+        busy = {one for one, supply in self.supplies.items() if supply.waiting or supply.out}
+        return busy | self._leased_offers
+
+    def heard(self) -> None:
+        """Go by the rooms that there now are; the jobs of an offer that is full go elsewhere."""
+        for offer_id, supply in list(self.supplies.items()):
+            supply.share = self._share(offer_id)
+            if self._desk.sharing.room(offer_id).is_full:
+                for hand in supply.leave():
+                    self.place(hand)
 
     # Filling it: `lease` and `read` run beside the flushes and each other, one of each at a time.
 
@@ -103,44 +122,64 @@ class Stock:
         return max(1, (most - waiting) // PARCEL_JOBS)
 
     async def _lease(self, wanted: int) -> None:
-        tries = 0
+        leased = await self._take_parcels(wanted)
+        self.is_dry = not leased
+        if not leased:
+            return
+        jobs = defaultdict(list)
+        for job in await self._desk.in_database(lambda conn: read_assignments(conn, leased)):
+            jobs[job.lease].append(job)
+        await self._desk.learn()
+        for lease in (held.lease for held in leased):
+            self.left[lease] = len(jobs[lease])
+            self._log.info(
+                "took a parcel",
+                parcel=lease.parcel_id,
+                attempt=lease.attempt,
+                jobs=len(jobs[lease]),
+            )
+            for job in jobs[lease]:
+                self._begin(in_hand(job))
+        self._leased_offers = set()
+
+    async def _take_parcels(self, wanted: int) -> list[Leased]:
+        """Lease parcels, with a share of what their offers take at a time."""
+        sharing = self._desk.sharing
         # Read here: flushes go on beside this, and take leases away.
         known = [lease.parcel_id for lease in self.left]
+        tries = 0
 
-        def take(conn: Connection) -> list[tuple[Lease, list[Assignment]]]:
+        def take(conn: Connection) -> tuple[list[Leased], Shares, float]:
             nonlocal tries
             tries += 1
+            asked_at = time.monotonic()
             # The try before may have been committed, and nobody said so.
-            return self._take_parcels(conn, wanted, but=known if tries > 1 else None)
+            leased = self._lease_parcels(conn, wanted, but=known if tries > 1 else None)
+            using = {held.offer_id: used.get(held.offer_id, 0) for held in leased}
+            shares = claim(conn, using, **sharing.terms, keeps_others=True)
+            return leased, {offer_id: shares[offer_id] for offer_id in using}, asked_at
 
-        found = await self._desk.in_database(take)
-        self.is_dry = not found
-        if not found:
-            return
-        await self._desk.learn()
-        for lease, jobs in found:
-            self.left[lease] = len(jobs)
-            self._log.info(
-                "took a parcel", parcel=lease.parcel_id, attempt=lease.attempt, jobs=len(jobs)
-            )
-            for job in jobs:
-                self._begin(in_hand(job))
+        async with sharing.changing:
+            used = sharing.using()
+            leased, shares, asked_at = await self._desk.in_database(take)
+            self._leased_offers = set(shares)
+            sharing.tell(shares, wanted=shares, asked_at=asked_at)
+        return leased
 
-    def _take_parcels(
+    def _lease_parcels(
         self, conn: Connection, wanted: int, *, but: list[int] | None
-    ) -> list[tuple[Lease, list[Assignment]]]:
+    ) -> list[Leased]:
         """Those that this worker has already beside *but*, where that is said; else new ones."""
         who: Any = {"provider_id": self._provider_id, "worker": self._desk.place.worker}
         leased: list[Leased] = []
         if but is not None:
             leased = held_parcels(conn, **who, but=but)
         if not leased:
+            lock_shares(conn)
+            full = full_offers(conn, **self._desk.sharing.terms)
             lease = timedelta(seconds=self._desk.policy.lease_s)
-            leased = lease_parcels(conn, **who, limit=wanted, lease=lease)
-        jobs = defaultdict(list)
-        for job in read_assignments(conn, leased):
-            jobs[job.lease].append(job)
-        return [(held.lease, jobs[held.lease]) for held in leased]
+            leased = lease_parcels(conn, **who, limit=wanted, lease=lease, but=full)
+        return leased
 
     def _next_to_read(self) -> list[InHand]:
         hands: list[InHand] = []
@@ -180,9 +219,12 @@ class Stock:
         """Let *hand* wait for its option's offer."""
         offer_id = hand.option.offer_id
         if offer_id not in self.supplies:
-            share = min(self._desk.policy.concurrency, self._desk.channel(offer_id).share)
-            self.supplies[offer_id] = Supply(share=share, most=self._desk.policy.flush_jobs)
+            most = self._desk.policy.flush_jobs
+            self.supplies[offer_id] = Supply(share=self._share(offer_id), most=most)
         self.supplies[offer_id].fresh.append(hand)
+
+    def _share(self, offer_id: int) -> int:
+        return min(self._desk.policy.concurrency, self._desk.sharing.room(offer_id).now())
 
     # Emptying it.
 

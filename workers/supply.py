@@ -21,7 +21,7 @@ class Supply:
     flushes that nothing hurried.
 
     Attributes:
-        share: calls that may be under way.
+        share: calls that may be under way; it changes with what other workers take.
         most: *ahead* never grows beyond it.
         fresh: jobs whose document is not yet read.
         being_read: how many more there are whose document is read just now.
@@ -57,13 +57,14 @@ class Supply:
 
     @property
     def target(self) -> int:
-        """How many calls are to be out."""
-        return self.share + self.ahead
+        """How many calls are to be out; none where none may be under way."""
+        return self.share + self.ahead if self.share else 0
 
     def wants_more(self) -> bool:
         """Whether noting more can no longer wait for other reasons to write."""
         # Half is made while the other half is noted: so neither waits for the other.
-        return bool(self.ready) and self.out <= self.share + self.ahead // 2
+        is_short = self.out <= self.share + self.ahead // 2
+        return is_short and self.share > 0 and bool(self.ready)
 
     def wants_ready(self) -> int:
         """How many more documents are to be read, so that the next note need not wait.
@@ -72,6 +73,13 @@ class Supply:
         """
         soon = self.share + self._more
         return min(len(self.fresh), max(0, soon - len(self.ready)))
+
+    def leave(self) -> list[InHand]:
+        """All jobs that wait here and are not being read: they are to go elsewhere."""
+        hands = [*self.fresh, *(hand for hand, _ in self.ready)]
+        self.fresh.clear()
+        self.ready.clear()
+        return hands
 
     def shrink(self) -> None:
         """Note fewer ahead from now on, if half of them was not needed."""

@@ -202,6 +202,7 @@ class WorkPolicy:
         flush_jobs: outcomes settled in one transaction, at most,
         flush_s: and at least this often.
         concurrency: calls in flight of one worker process.
+        claim_s: so long a worker that is not heard of keeps its share of an offer's concurrency.
         call_s: the time limit of one call.
         tries_max: calls of one attempt (after failures that were surely not billed).
         tries_s: time limit of one attempt with all its waits.
@@ -217,6 +218,7 @@ class WorkPolicy:
     flush_jobs: int = 1_000
     flush_s: float = 0.5
     concurrency: int = 64
+    claim_s: float = 10.0
     call_s: float = 120.0
     tries_max: int = 4
     tries_s: float = 180.0

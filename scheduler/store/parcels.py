@@ -27,7 +27,7 @@ _LEASE = text("""
     WITH ready AS (
         SELECT id FROM parcel
         WHERE provider_id = :provider_id AND state = 'ready' AND not_before <= now()
-          AND attempt < attempt_limit
+          AND attempt < attempt_limit AND offer_id <> ALL(CAST(:but AS int[]))
         ORDER BY due_at, id
         LIMIT :limit
         FOR UPDATE SKIP LOCKED
@@ -64,17 +64,30 @@ def waiting(conn: Connection, *, parcel_id: int, attempt: int) -> str | None:
 
 
 def lease_parcels(
-    conn: Connection, *, provider_id: int, worker: str, limit: int, lease: timedelta
+    conn: Connection,
+    *,
+    provider_id: int,
+    worker: str,
+    limit: int,
+    lease: timedelta,
+    but: Collection[int] = (),
 ) -> list[Leased]:
     """Lease up to *limit* ready parcels of that provider to *worker*, the soonest due first.
 
+    None of the offers *but*, of which it may make no call.
     Two workers never get the same parcel: rows that another claim has locked are
     skipped, not waited for.  The caller owns the transaction; until it commits, no
     one else can see or take these parcels.
     """
     leased = conn.execute(
         _LEASE,
-        {"provider_id": provider_id, "worker": worker, "limit": limit, "lease": lease},
+        {
+            "provider_id": provider_id,
+            "worker": worker,
+            "limit": limit,
+            "lease": lease,
+            "but": list(but),
+        },
     )
     return _in_order(leased)
 
@@ -100,17 +113,6 @@ def _in_order(rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Leased]:
         for row in rows
     )
     return sorted(found, key=lambda held: held.lease.parcel_id)
-
-
-_HOLDERS = text("""
-    SELECT offer_id, count(DISTINCT held_by)::int AS workers
-    FROM parcel WHERE state = 'running' GROUP BY offer_id
-""")
-
-
-def holders(conn: Connection) -> dict[int, int]:
-    """How many workers have parcels of each offer, by its id."""
-    return {row.offer_id: row.workers for row in conn.execute(_HOLDERS)}
 
 
 # Each of the following shows the fence in its WHERE, and says which leases still stood.

@@ -21,7 +21,7 @@ Start = Callable[..., ProcessHandle]
 POLICY = {
     # Exploring would send a few jobs elsewhere, by design.
     "plan": {"explore_ppm": 0, "window_s": 0.2, "poll_s": 0.1, "ring_s": 1.0, "deferral_s": 1.0},
-    "work": {"lease_s": 3.0, "flush_s": 0.1, "stop_s": 5.0, "breaker_rest_s": 1.0},
+    "work": {"lease_s": 3.0, "claim_s": 2.0, "flush_s": 0.1, "stop_s": 5.0, "breaker_rest_s": 1.0},
 }
 
 

@@ -31,7 +31,7 @@ class Scene:
     sandbox: SandboxProcess
 
     def environ(self, **policy: float) -> dict[str, str]:
-        figures = {"flush_s": 0.05, "stop_s": 5.0} | policy
+        figures = {"flush_s": 0.05, "stop_s": 5.0, "claim_s": 2.0} | policy
         return {
             "APPORTION_DATABASE_URL": self.database_url,
             "APPORTION_SANDBOX_URL": self.sandbox.url,

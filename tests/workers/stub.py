@@ -48,6 +48,20 @@ async def good(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.St
     return answer(stub, request, body)
 
 
+async def when_told(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+    """An answer that is worked on, and billed, and sent when the gate opens."""
+    made = answer(stub, request, body)
+    await stub.gate.wait()
+    return made
+
+
+async def until(look: Callable[[], bool]) -> None:
+    """Let the loop run until *look* is true."""
+    async with asyncio.timeout(60):
+        while not look():  # noqa: ASYNC110 - what is waited for happens in the database too
+            await asyncio.sleep(0.005)
+
+
 def answer(
     stub: Stub,
     request: web.Request,

@@ -1,7 +1,6 @@
 """Parcels whose worker is gone, and workers that come back after their parcel is."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,16 +12,9 @@ from scheduler.store.settlement import PurseDiffers
 from tests.workers.audit import assert_books_are_right, count, job_states, total_nusd
 from tests.workers.bench import desk_for, policy, work_off
 from tests.workers.planned import add_budget, listing, plan, wishes
-from tests.workers.stub import Stub, answer, serving
+from tests.workers.stub import Stub, serving, until, when_told
 from workers import drain, loop
 from workers.flush import Batch, Flushed, House, flush
-
-
-async def when_told(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
-    """An answer that is worked on, and billed, and sent when the gate opens."""
-    made = answer(stub, request, body)
-    await stub.gate.wait()
-    return made
 
 
 def expire_leases(engine: Engine) -> None:
@@ -42,13 +34,6 @@ def leases_of(engine: Engine) -> list[tuple[str, int]]:
 
 async def called(stub: Stub, calls: int) -> None:
     await until(lambda: len(stub.keys) >= calls)
-
-
-async def until(look: Callable[[], bool]) -> None:
-    """Let the loop run until *look* is true."""
-    async with asyncio.timeout(60):
-        while not look():  # noqa: ASYNC110 - what is waited for happens in the database too
-            await asyncio.sleep(0.005)
 
 
 def test_a_late_report_is_dropped_and_its_bill_is_posted(engine: Engine) -> None:
@@ -121,13 +106,14 @@ def test_a_bill_that_is_posted_while_the_job_is_done_again_is_in_its_cost(engine
 def test_calls_that_wait_are_not_made_once_their_parcel_is_anothers(engine: Engine) -> None:
     async def scene() -> tuple[int, int]:
         async with serving(when_told) as late, serving() as quick:
-            slow = listing("acme/m", url=late.url, concurrency=4)
+            slow = listing("acme/m", url=late.url, concurrency=8)
             fast = listing("acme/m", url=quick.url)
             with engine.begin() as conn:
                 add_budget(conn, 10)
                 plan(conn, wishes(6), listings=[slow])
+            few = policy(lease_s=0.6, concurrency=4)
             async with (
-                desk_for(engine, [slow], worker="late", policy=policy(lease_s=0.6)) as at_late,
+                desk_for(engine, [slow], worker="late", policy=few) as at_late,
                 desk_for(engine, [fast], worker="quick") as at_quick,
             ):
                 working = asyncio.create_task(work_off(at_late, "acme"))

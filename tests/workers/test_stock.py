@@ -26,6 +26,7 @@ def test_what_is_leased_is_read_while_more_is_leased(engine: Engine) -> None:
         # So few that one parcel is leased at a time, and more than one is wanted.
         async with desk_for(engine, offers, policy=policy(flush_jobs=10)) as desk:
             stock = Stock(desk, provider_id=provider, log=LOG, ended=ended.append)
+            desk.sharing.users.append(stock)
             await stock.lease()
             [supply] = stock.supplies.values()
             with engine.begin() as door:

@@ -114,3 +114,15 @@ class _PaceColumns(TypedColumns):
 
 
 pace = Table("pace", metadata, _PaceColumns)
+
+
+class _ShareColumns(TypedColumns):
+    offer_id = Column(Integer, ForeignKey("offer.id"), primary_key=True, autoincrement=False)
+    worker = Column(Text, primary_key=True)
+    # How many calls the worker may have under way, as far as the others know.
+    calls: Named[int]
+    since: Named[datetime] = Column(Timestamp, server_default=text("clock_timestamp()"))
+    expires_at: Named[datetime] = Column(Timestamp)
+
+
+share = Table("share", metadata, _ShareColumns, CheckConstraint("calls >= 0", name="calls"))
