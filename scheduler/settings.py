@@ -13,6 +13,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from scheduler.domain.errors import Refused
 from scheduler.domain.policy import Policy
 
+KAFKA_PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+KAFKA_MECHANISMS = (
+    "PLAIN",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-512",
+    "OAUTHBEARER",
+    "GSSAPI",
+    "AWS_MSK_IAM",
+)
+
 
 class BadSettings(Refused):
     """A setting is wrong; the message names it."""
@@ -72,9 +82,15 @@ class Settings(BaseSettings):
         """kafka-python's arguments for every client, `bootstrap_servers` among them.
 
         Raises:
-            BadSettings: `APPORTION_KAFKA_OPTIONS` is not a JSON object.
+            BadSettings: `APPORTION_KAFKA_OPTIONS` is not a JSON object, or names a protection
+                that there is not.
         """
         options = _json_object("APPORTION_KAFKA_OPTIONS", self.kafka_options)
+        # The client takes a protocol that it does not know for PLAINTEXT, and says nothing.
+        protocol = options.get("security_protocol", "PLAINTEXT")
+        _must_be_one("security_protocol", protocol, KAFKA_PROTOCOLS)
+        if protocol.startswith("SASL_"):
+            _must_be_one("sasl_mechanism", options.get("sasl_mechanism"), KAFKA_MECHANISMS)
         return {"bootstrap_servers": (self.kafka_bootstrap or "").split(",")} | options
 
     @cached_property
@@ -126,6 +142,14 @@ def _json_object(name: str, value: SecretStr | None) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise BadSettings(f"{name} must be a JSON object")
     return options
+
+
+def _must_be_one(option: str, said: object, known: tuple[str, ...]) -> None:
+    if said not in known:
+        *others, last = known
+        raise BadSettings(
+            f"APPORTION_KAFKA_OPTIONS: {option} must be {', '.join(others)} or {last}, in capitals"
+        )
 
 
 def _keys(figures: dict[str, Any]) -> set[str]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka.net.sasl import SASL_MECHANISMS
 
 from scheduler.domain.policy import Policy
-from scheduler.settings import BadSettings, Settings, read_settings
+from scheduler.settings import KAFKA_MECHANISMS, BadSettings, Settings, read_settings
 
 
 @pytest.fixture(autouse=True)
@@ -47,12 +48,12 @@ def test_kafka_s_options_go_through_to_the_client(monkeypatch: pytest.MonkeyPatc
     settings = read(
         monkeypatch,
         KAFKA_BOOTSTRAP="a:1,b:2",
-        KAFKA_OPTIONS='{"security_protocol": "SASL_SSL", "sasl_plain_password": "very-secret"}',
+        KAFKA_OPTIONS='{"security_protocol": "SSL", "sasl_plain_password": "very-secret"}',
     )
 
     assert settings.kafka == {
         "bootstrap_servers": ["a:1", "b:2"],
-        "security_protocol": "SASL_SSL",
+        "security_protocol": "SSL",
         "sasl_plain_password": "very-secret",
     }
 
@@ -126,6 +127,51 @@ def test_kafka_options_that_are_not_json_are_refused_and_not_repeated(
         _ = settings.kafka
 
     assert "very-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"security_protocol": "sasl_ssl"}, "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"),
+        ({"security_protocol": "TLS"}, "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"),
+        ({"security_protocol": ["SSL"]}, "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"),
+        ({"security_protocol": "SASL_SSL", "sasl_mechanism": "scram-sha-512"}, "SCRAM-SHA-512"),
+        ({"security_protocol": "SASL_SSL"}, "SCRAM-SHA-512"),
+    ],
+)
+def test_what_kafka_s_client_would_take_for_no_protection_is_refused(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, object], named: str
+) -> None:
+    said = json.dumps(options | {"sasl_plain_password": "very-secret"})
+    settings = read(monkeypatch, KAFKA_OPTIONS=said)
+
+    with pytest.raises(BadSettings, match="APPORTION_KAFKA_OPTIONS") as refused:
+        _ = settings.kafka
+
+    assert named in str(refused.value)
+    assert "very-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"security_protocol": "PLAINTEXT"},
+        {"security_protocol": "SSL"},
+        {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN"},
+        {"security_protocol": "SASL_SSL", "sasl_mechanism": "OAUTHBEARER"},
+    ],
+)
+def test_every_way_to_kafka_that_its_client_knows_is_taken(
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, str]
+) -> None:
+    settings = read(monkeypatch, KAFKA_OPTIONS=json.dumps(options))
+
+    assert settings.kafka == {"bootstrap_servers": [""]} | options
+
+
+def test_every_mechanism_that_is_taken_is_one_of_the_client_s() -> None:
+    assert set(SASL_MECHANISMS) == set(KAFKA_MECHANISMS)
 
 
 def test_a_value_that_cannot_be_read_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
