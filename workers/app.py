@@ -7,8 +7,10 @@ from collections.abc import Sequence
 import structlog
 from celery import Celery, signals
 from celery.apps.worker import Worker
-from celery.exceptions import CPendingDeprecationWarning, SecurityWarning
+from celery.exceptions import CPendingDeprecationWarning, SecurityWarning, WorkerShutdown
+from celery.worker.consumer import Consumer
 
+from scheduler.domain.errors import Refused
 from workers.bell import broker_url
 from workers.process import Running
 
@@ -18,6 +20,31 @@ TASK = "apportion.work"
 
 # Bells that are answered at a time: one per provider is at work, the others end at once.
 ANSWERS = 16
+
+
+class BrokerRefused(Refused):
+    """Celery's broker answers, and does not let the worker in; the message has no password."""
+
+    def __init__(self, *, where: str, reason: str) -> None:
+        super().__init__(
+            f"Celery's broker at {where} turns this worker away: {reason}; mend the user, password"
+            " and path in APPORTION_BROKER_URL, or what that user may do there"
+        )
+        self.where = where
+        self.reason = reason
+
+
+class _Consumer(Consumer):  # type: ignore[misc]
+    """Celery's, but that it keeps why it was turned away, which would be told by a traceback."""
+
+    refusal: str | None = None
+
+    def start(self) -> None:
+        try:
+            super().start()
+        except self.channel_errors as error:
+            self.refusal = " ".join(str(error).split())
+            raise WorkerShutdown(1) from None
 
 
 def queue_of(provider: str) -> str:
@@ -65,7 +92,10 @@ def celery_app(url: str) -> Celery:
 def serve(app: Celery, running: Running, *, name: str, providers: Sequence[str]) -> int:
     """Answer the bells of *providers* until the process is told to stop; Celery's exit status.
 
-    *name* is the worker's in Celery, like `name@host`.
+    *name* is the worker's in Celery, like `name@host`.  A broker that is away is waited for.
+
+    Raises:
+        BrokerRefused: it does not let us in.
     """
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]
@@ -97,6 +127,7 @@ def serve(app: Celery, running: Running, *, name: str, providers: Sequence[str])
         # Threads: each only waits for the event loop, which does the work.
         pool="threads",
         concurrency=ANSWERS,
+        consumer_cls=_Consumer,
         queues=[queue_of(provider) for provider in providers],
         without_gossip=True,
         without_mingle=True,
@@ -104,4 +135,6 @@ def serve(app: Celery, running: Running, *, name: str, providers: Sequence[str])
         quiet=True,
     )
     worker.start()
+    if refusal := worker.consumer.refusal:
+        raise BrokerRefused(where=app.connection_for_read().as_uri(), reason=refusal)
     return int(worker.exitcode or 0)
