@@ -100,7 +100,7 @@ class Channel:
         breaker = self._breakers.now(self.offer.id, now)
         if breaker.allows(now):
             return None
-        return f"{self.offer.name} rests after {breaker.failures} failures"
+        return f"{self.offer.name} {breaker.why()}"
 
     def put(self, noted: Noted, price: Price, owner: Owner) -> None:
         """Make the call of *noted* when its turn comes; *owner* is told how it went."""

@@ -286,9 +286,9 @@ class Desk:
             if not breaker.allows(now) and self._rests.get(offer_id) != breaker.resting_until:
                 self._rests[offer_id] = breaker.resting_until
                 LOG.warning(
-                    "an offer rests",
+                    "an offer asked for a pause" if breaker.is_asked else "an offer rests",
                     offer=self._offers[offer_id].name,
-                    failures=breaker.failures,
+                    failures=None if breaker.is_asked else breaker.failures,
                     until=str(breaker.resting_until),
                 )
 

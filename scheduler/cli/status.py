@@ -45,7 +45,8 @@ def command(*, as_json: bool, every_s: float | None) -> None:
     """Show the queue, the work under way, today's budgets, and what needs a person.
 
     Calls of unknown outcome keep their money set aside until they are resolved; dead letters
-    are messages that were turned away; a resting offer failed too often and is left alone.
+    are messages that were turned away; a resting offer failed too often, or asked for a pause,
+    and is left alone.
     """
     with open_service(read_settings()) as service:
         if every_s is None:
@@ -94,7 +95,7 @@ def _tables(found: dict[str, Any]) -> list[Table]:
     listed = [
         ("Deferred", "deferrals", ("reason", "jobs")),
         ("Parcels", "parcels", ("provider", "state", "parcels", "jobs", "overdue")),
-        ("Resting offers", "resting", ("offer", "failures", "resting_until", "last_error")),
+        ("Resting offers", "resting", ("offer", "why", "resting_until", "last_error")),
         ("Kafka positions", "positions", ("topic", "partition", "next_offset")),
     ]
     shown = [_queue_table(found["queue"])] if found["queue"] else []

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC
 
 import click
 from rich.console import Console
@@ -75,11 +76,15 @@ def watching(say: Console, service: Service) -> Iterator[Watcher]:
 
 def _failing(line: BreakerLine) -> Text:
     # Text, and not markup: a provider's error may speak of `[/INST]`.
+    if line.is_asked:
+        until = line.resting_until.astimezone(UTC)
+        head, why = f"{line.offer} asks for a pause", f"until {until:%H:%M:%S} UTC"
+    else:
+        head, why = f"{line.offer} fails", f"{line.failures} times in a row"
     said = (
-        f" ({line.failures} times in a row: {line.last_error}); it is left alone, and its jobs"
-        " move to their next best offer"
+        f" ({why}: {line.last_error}); it is left alone, and its jobs move to their next best offer"
     )
-    return Text.assemble((f"{line.offer} fails", "red"), harmless(said))
+    return Text.assemble((head, "red"), harmless(said))
 
 
 def print_taken(say: Console, taken: Taken) -> None:

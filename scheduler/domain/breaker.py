@@ -1,7 +1,7 @@
 """When to leave a failing offer alone."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,10 +14,15 @@ class BreakerPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Breaker:
-    """How one offer has done of late.  A value: each outcome gives a new one."""
+    """How one offer has done of late.  A value: each outcome gives a new one.
+
+    Attributes:
+        is_asked: the provider itself said until when it wants no calls.
+    """
 
     failures: int = 0
     resting_until: datetime | None = None
+    is_asked: bool = False
 
     def allows(self, now: datetime) -> bool:
         return self.resting_until is None or now >= self.resting_until
@@ -34,4 +39,12 @@ class Breaker:
     def left_alone(self, until: datetime, policy: BreakerPolicy) -> "Breaker":
         """This breaker once the provider itself has said *until* when it wants no calls."""
         # As after that many failures: what comes then is a probe.
-        return Breaker(failures=max(self.failures, policy.failures_max), resting_until=until)
+        failures = max(self.failures, policy.failures_max)
+        return Breaker(failures=failures, resting_until=until, is_asked=True)
+
+    def why(self) -> str:
+        """What it did that no call is let through, for people: completes a sentence about it."""
+        if not self.is_asked or self.resting_until is None:
+            return f"rests after {self.failures} failures"
+        until = self.resting_until.astimezone(UTC).isoformat(sep=" ", timespec="seconds")
+        return f"asked for a pause until {until}"

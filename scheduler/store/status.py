@@ -51,12 +51,17 @@ class ParcelLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerLine:
-    """An offer that is left alone until *resting_until*."""
+    """An offer that is left alone until *resting_until*; *is_asked* if it asked for that itself."""
 
     offer: str
     failures: int
+    is_asked: bool
     resting_until: datetime
     last_error: str | None
+
+    @property
+    def why(self) -> str:
+        return "it asked for a pause" if self.is_asked else f"{self.failures} failures in a row"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +145,7 @@ _PARCELS = text("""
 """)
 
 _BREAKERS = text("""
-    SELECT offer.name AS offer, failures, resting_until, last_error
+    SELECT offer.name AS offer, failures, is_asked, resting_until, last_error
     FROM breaker JOIN offer ON offer.id = breaker.offer_id
     WHERE resting_until > now() ORDER BY offer.name
 """)

@@ -244,6 +244,52 @@ def test_an_offer_that_asks_to_be_left_alone_for_an_hour_keeps_no_job_waiting(
         assert_books_are_right(conn)
 
 
+def test_a_job_whose_offer_asked_for_a_pause_says_until_when(engine: Engine) -> None:
+    assert "acme/small asked for a pause until 20" in why_put_off(
+        engine, error(429, retry_after_s="3000")
+    )
+
+
+def test_a_job_whose_offer_failed_too_often_says_how_often(engine: Engine) -> None:
+    assert "acme/small rests after 5 failures" in why_put_off(engine, error(503))
+
+
+def why_put_off(engine: Engine, said: web.Response) -> str:
+    """Why the last of a few jobs was put off whose one offer answers as *said*."""
+
+    async def reply(stub: Stub, request: web.Request, body: dict[str, Any]) -> web.StreamResponse:
+        return web.Response(status=said.status, body=said.body, headers=said.headers)
+
+    async def scene() -> None:
+        async with serving(reply) as stub:
+            offers = [listing("acme/small", url=stub.url, concurrency=1)]
+            with engine.begin() as conn:
+                add_budget(conn, 100)
+                plan(conn, wishes(20), listings=offers)
+            async with desk_for(engine, offers) as desk, asyncio.timeout(30):
+                await work_off(desk, "acme")
+
+    loop.run(scene())
+    with engine.begin() as conn:
+        last = text("SELECT deferral_reason FROM job ORDER BY id DESC LIMIT 1")
+        return str(conn.execute(last).scalar_one())
+
+
+def test_all_workers_know_that_an_offer_asked_for_its_pause(
+    conn: Connection, offer_id: int
+) -> None:
+    hour = NOON + timedelta(hours=1)
+    asked = Run(failures=1, asked_until=hour)
+    share(conn, {offer_id: asked}, known=[], now=NOON, policy=POLICY)
+    [breaker] = read_breakers(conn, [offer_id]).values()
+    assert breaker.why() == "asked for a pause until 2026-11-24 13:00:00+00:00"
+
+    share(conn, {offer_id: Run(failures=1)}, known=[], now=hour, policy=POLICY)
+
+    [breaker] = read_breakers(conn, [offer_id]).values()
+    assert breaker.why() == "rests after 4 failures"
+
+
 def test_the_longest_time_that_a_provider_asked_for_counts() -> None:
     breakers = Breakers(policy=POLICY)
     hour, minute = NOON + timedelta(hours=1), NOON + timedelta(minutes=1)

@@ -101,6 +101,8 @@ class _BreakerColumns(TypedColumns):
     resting_until: Named[datetime | None] = Column(Timestamp)
     last_error: Named[str | None] = Column(Text)
     updated_at: Named[datetime] = Column(Timestamp, server_default=NOW)
+    # The provider itself said until when.
+    is_asked: Named[bool] = Column(server_default=text("false"))
 
 
 breaker = Table("breaker", metadata, _BreakerColumns)
