@@ -8,14 +8,16 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, Final, TypeAlias
 
 import regex
-from jsonschema import Draft202012Validator, ValidationError
+from jsonschema import ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 from referencing import Registry
+
+from scheduler.drafts import draft_of, without_draft
 
 PATTERN_S: Final = 0.1
 """How long one pattern may be looked for in one text."""
@@ -102,22 +104,40 @@ def _same(value: Any) -> Any:
 
 
 # Every long way goes through one of these; to look at the clock in all rules takes twice as long.
-_LEADS_ON: Final = ("$dynamicRef", "$ref", "allOf", "anyOf", "enum", "items", "oneOf", "properties")
-_Validator: type[Validator] = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator,
-    {name: partial(_in_time, Draft202012Validator.VALIDATORS[name]) for name in _LEADS_ON}
-    | {
-        "additionalProperties": _additional,
-        "pattern": _pattern,
-        "patternProperties": _by_pattern,
-        "uniqueItems": _unique,
-    },
+_LEADS_ON: Final = (
+    "$dynamicRef",
+    "$recursiveRef",
+    "$ref",
+    "allOf",
+    "anyOf",
+    "enum",
+    "extends",
+    "items",
+    "oneOf",
+    "properties",
 )
+_OURS: Final = {
+    "additionalProperties": _additional,
+    "pattern": _pattern,
+    "patternProperties": _by_pattern,
+    "uniqueItems": _unique,
+}
+
+
+@cache
+def _bounded(draft: type[Validator]) -> type[Validator]:
+    """*draft*, but that no rule of it takes long."""
+    rules: Mapping[str, _Rule] = draft.VALIDATORS
+    timed = {name: partial(_in_time, rules[name]) for name in _LEADS_ON if name in rules}
+    ours = {name: rule for name, rule in _OURS.items() if name in rules}
+    bounded: type[Validator] = extend(draft, timed | ours)  # type: ignore[no-untyped-call]
+    return bounded
 
 
 @lru_cache(maxsize=256)
 def _validator(schema: str) -> Validator:
     parsed = json.loads(schema)
-    Draft202012Validator.check_schema(parsed)
+    draft = draft_of(parsed)
+    draft.check_schema(parsed)
     # With an empty registry nothing is fetched: a `$ref` to an address would be called.
-    return _Validator(parsed, registry=Registry())
+    return _bounded(draft)(without_draft(parsed), registry=Registry())

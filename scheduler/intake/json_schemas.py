@@ -5,10 +5,12 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from jsonschema import Draft202012Validator, SchemaError
-from referencing import Registry
+from jsonschema import SchemaError
+from referencing import Registry, Specification
 from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
+from referencing.jsonschema import DRAFT3, DRAFT4, specification_with
+
+from scheduler.drafts import draft_of
 
 SCHEMA_BYTES_MAX = 65_536
 SCHEMA_DEPTH_MAX = 64
@@ -38,8 +40,9 @@ def check_schema(schema: dict[str, Any]) -> str | None:
 @lru_cache(maxsize=1_024)
 def _problem(spelt: str) -> str | None:
     schema = json.loads(spelt)
+    draft = draft_of(schema)
     try:
-        Draft202012Validator.check_schema(schema)
+        draft.check_schema(schema)
     except SchemaError as error:
         where = "/".join(map(str, error.absolute_path)) or "it"
         return f"is no JSON Schema: {where}: {error.message[:300]}"
@@ -47,8 +50,9 @@ def _problem(spelt: str) -> str | None:
         # The checker matches such names by `re`, which may never end, and it alone can tell them.
         return "has patternProperties beside unevaluatedProperties; use additionalProperties"
     # A reference elsewhere would make a worker fetch what a client names.
-    resolver = Registry().with_resource("", DRAFT202012.create_resource(schema)).resolver()
-    for ref, base in _references(schema, resolver):
+    written_in = specification_with(draft.META_SCHEMA["$schema"])
+    resolver = Registry().with_resource("", written_in.create_resource(schema)).resolver()
+    for ref, base in _references(schema, resolver, written_in):
         if not ref.startswith("#"):
             return f"refers to {ref[:100]!r}; put it under $defs"
         if not _is_there(ref, base):
@@ -79,16 +83,19 @@ def _inside(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _references(schema: Any, base: Resolver) -> Iterator[tuple[str, Resolver]]:
+def _references(
+    schema: Any, base: Resolver, written_in: Specification[Any]
+) -> Iterator[tuple[str, Resolver]]:
     """Every reference in *schema*, and from where it is followed."""
     if isinstance(schema, dict):
-        if isinstance(schema.get("$id"), str):
-            base = base.in_subresource(DRAFT202012.create_resource(schema))
+        # A property may have that name, too, and then holds a schema.
+        if isinstance(schema.get("id" if written_in in (DRAFT3, DRAFT4) else "$id"), str):
+            base = base.in_subresource(written_in.create_resource(schema))
         for name, inner in schema.items():
             if name in ("$ref", "$dynamicRef") and isinstance(inner, str):
                 yield inner, base
             else:
-                yield from _references(inner, base)
+                yield from _references(inner, base, written_in)
     elif isinstance(schema, list):
         for inner in schema:
-            yield from _references(inner, base)
+            yield from _references(inner, base, written_in)

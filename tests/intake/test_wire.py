@@ -37,6 +37,10 @@ def test_a_field_of_the_senders_own_is_not_looked_at() -> None:
     JobMessage.model_validate_json(json.dumps(SMALLEST | {"x-trace": {"any": ["thing"]}}))
 
 
+DRAFT_4 = "http://json-schema.org/draft-04/schema#"
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
+
+
 def nested(levels: int) -> dict[str, Any]:
     """A schema of so many objects within each other."""
     schema: dict[str, Any] = {}
@@ -54,6 +58,10 @@ def nested(levels: int) -> dict[str, Any]:
         {"properties": {"child": {"$ref": "#"}}},
         {"$id": "https://example.com/all", "$ref": "#one", "$defs": {"one": {"$anchor": "one"}}},
         {"items": {"$id": "part", "$ref": "#/$defs/own", "$defs": {"own": {}}}},
+        {"$schema": DRAFT_7, "$ref": "#one", "definitions": {"one": {"$id": "#one"}}},
+        {"$schema": DRAFT_4, "id": "https://example.com/all", "items": {"$ref": "#"}},
+        {"$schema": DRAFT_4, "properties": {"id": {"minimum": 0, "exclusiveMinimum": True}}},
+        {"$schema": DRAFT_7, "items": [{"type": "integer"}, {"type": "string"}]},
     ],
 )
 def test_a_schema_may_refer_to_what_is_in_it(schema: dict[str, Any]) -> None:
@@ -97,6 +105,8 @@ def test_a_misspelt_task_is_refused_with_the_task_that_was_meant() -> None:
         ({"labels": ["a", "b"]}, "labels is not for summarize"),
         ({"task": "classify", "labels": ["a", "a"]}, "twice"),
         ({"task": "extract", "schema": {"type": "nonsense"}}, "no JSON Schema"),
+        ({"task": "extract", "schema": {"items": [{}]}}, "no JSON Schema"),
+        ({"task": "extract", "schema": {"$schema": DRAFT_4, "minimum": "0"}}, "no JSON Schema"),
         (
             {
                 "task": "extract",

@@ -157,6 +157,18 @@ def test_a_schema_can_neither_hang_nor_break_the_check(schema: dict[str, Any]) -
         extracted('{"who": "' + "a" * 40 + '!"}', schema)
 
 
+@pytest.mark.parametrize("draft", ["draft-04/schema#", "draft-07/schema#", "draft/2020-12/schema"])
+def test_a_schema_that_names_its_draft_cannot_hang_the_check_either(draft: str) -> None:
+    schema = {
+        "$schema": f"https://json-schema.org/{draft}",
+        "properties": {"who": {"$ref": "#"}},
+        "pattern": "^(a|aa)+$",
+    }
+
+    with pytest.raises(OutputInvalid, match="cannot be held"):
+        extracted('{"who": "' + "a" * 60 + '!"}', schema)
+
+
 @pytest.mark.parametrize("more", [{}, {"additionalProperties": False}])
 def test_patterns_of_names_cannot_hang_the_check(more: dict[str, Any]) -> None:
     schema = {"patternProperties": {"^(a|aa)+$": {}}, **more}
@@ -212,6 +224,43 @@ def test_names_are_held_to_their_patterns() -> None:
     for wrong in ('{"n_a": "2"}', '{"x": 2}'):
         with pytest.raises(OutputInvalid, match="`type`"):
             extracted(wrong, schema)
+
+
+DRAFT_4 = "http://json-schema.org/draft-04/schema#"
+ABOVE_0 = {"properties": {"total": {"minimum": 0, "exclusiveMinimum": True}}}
+PAIR = {"items": [{"type": "integer"}, {"type": "string"}], "additionalItems": False}
+
+
+@pytest.mark.parametrize(
+    ("draft", "schema", "right", "wrong"),
+    [
+        (DRAFT_4, ABOVE_0, '{"total": 1}', '{"total": 0}'),
+        ("http://json-schema.org/draft-07/schema#", PAIR, '[1, "a"]', '["a", 1]'),
+        ("https://json-schema.org/draft-07/schema", PAIR, '[1, "a"]', '[1, "a", 2]'),
+        ("https://json-schema.org/draft/2019-09/schema", PAIR, '[1, "a"]', "[1, 2]"),
+    ],
+)
+def test_an_answer_is_held_to_the_rules_of_the_draft_that_its_schema_names(
+    draft: str, schema: dict[str, Any], right: str, wrong: str
+) -> None:
+    assert extracted(right, {"$schema": draft, **schema})
+
+    with pytest.raises(OutputInvalid, match="breaks the schema"):
+        extracted(wrong, {"$schema": draft, **schema})
+
+
+@pytest.mark.parametrize("schema", [ABOVE_0, PAIR, {"$schema": "https://acme.com/own", **PAIR}])
+def test_a_schema_that_names_no_draft_that_is_known_is_of_the_newest(
+    schema: dict[str, Any],
+) -> None:
+    with pytest.raises(OutputInvalid, match="the job's schema is wrong"):
+        extracted('{"total": 1}', schema)
+
+
+def test_a_value_that_is_named_like_the_draft_is_held_as_it_is() -> None:
+    schema = {"$schema": DRAFT_4, "enum": [{"$schema": "x"}]}
+
+    assert extracted('{"$schema": "x"}', schema)
 
 
 def test_items_are_held_to_be_different_however_many() -> None:
