@@ -84,7 +84,7 @@ def _publisher(service: Service, settings: Settings, stop: threading.Event) -> N
     from scheduler.planning import publish
 
     if settings.kafka_bootstrap is None:
-        publish.discard(service.engine, stop=stop)
+        publish.discard(service.engine, stop=stop, log=LOG)
     else:
         publishing = publish.Publishing(kafka=settings.kafka, name=settings.kafka_group)
         publish.run(service.engine, publishing, stop=stop, log=LOG)

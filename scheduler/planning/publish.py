@@ -107,7 +107,7 @@ def run(
 
 
 def discard(
-    engine: Engine, *, stop: threading.Event, limit: int = 10_000, poll_s: float = 5.0
+    engine: Engine, *, stop: threading.Event, log: Any, limit: int = 10_000, poll_s: float = 5.0
 ) -> None:
     """Empty the outbox until *stop* is set, where there is no Kafka to publish to.
 
@@ -120,6 +120,7 @@ def discard(
         except DBAPIError as error:
             if not is_passing(error):
                 raise
+            log.warning("the relay waits for Postgres", error=first_line(error))
             count = 0
         if count < limit:
             stop.wait(poll_s)

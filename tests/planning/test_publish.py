@@ -8,17 +8,20 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import structlog
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from sqlalchemy import Engine, text
 
 from scheduler.planning.publish import _fitting, close_producer, discard
 from scheduler.store import outbox
+from scheduler.store.connect import open_engine
 from scheduler.store.outbox import OutboxRow
 from tests.rig.gates import gate
 from tests.rig.kafka import Broker, Topics
 from tests.rig.process import ProcessHandle
 from tests.rig.waiting import eventually
+from tests.store.read_only import read_only
 
 # A process of its own around the relay, as `apportion serve` has it in a thread.
 RELAY = """
@@ -255,7 +258,9 @@ def test_without_kafka_the_outbox_is_emptied(relays: Relays) -> None:
     stop = threading.Event()
 
     thread = threading.Thread(
-        target=discard, args=(relays.engine,), kwargs={"stop": stop, "limit": 10, "poll_s": 30}
+        target=discard,
+        args=(relays.engine,),
+        kwargs={"stop": stop, "log": structlog.get_logger(), "limit": 10, "poll_s": 30},
     )
     thread.start()
     relays.wait_until_empty()
@@ -263,3 +268,28 @@ def test_without_kafka_the_outbox_is_emptied(relays: Relays) -> None:
     thread.join(60)
 
     assert not thread.is_alive()
+
+
+def test_without_kafka_a_database_that_cannot_be_written_to_is_waited_for_and_told(
+    relays: Relays, database_url: str
+) -> None:
+    relays.write(0, 25)
+    stop, engine = threading.Event(), open_engine(database_url)
+    thread = threading.Thread(
+        target=discard,
+        args=(engine,),
+        kwargs={"stop": stop, "log": structlog.get_logger(), "poll_s": 0.05},
+    )
+
+    with structlog.testing.capture_logs() as log:
+        with read_only(relays.engine):
+            thread.start()
+            eventually(lambda: log, what="the log to say so")
+        relays.wait_until_empty()
+        stop.set()
+        thread.join(60)
+
+    engine.dispose()
+    assert not thread.is_alive()
+    assert log[0]["event"] == "the relay waits for Postgres"
+    assert log[0]["error"].endswith("in a read-only transaction")
