@@ -63,13 +63,14 @@ def embed_queued(
     before: Mapping[When, datetime],
     limit: int,
     seconds: float,
+    passed: int = 0,
 ) -> Embedded:
-    """Embed what queued jobs lack, those that wait longest first.
+    """Embed what queued jobs lack, those that wait longest first but for the *passed* ones.
 
     It ends after *seconds*, or a chunk later: of what is then left, plans know the means alone.
     """
     with begin() as conn:
-        documents = queued_without(conn, embedder.name, before=before, limit=limit)
+        documents = queued_without(conn, embedder.name, before=before, limit=limit, passed=passed)
     return _embed(begin, embedder, documents, until=time.monotonic() + seconds)
 
 

@@ -43,13 +43,15 @@ class Look:
         woken: up to when changes of budgets and offers were followed.
         tidied: when the nightly jobs were last looked through.
         judged: when finished jobs were last looked through for some to be judged.
-        embedded: when documents were looked for that lack an embedding, and there were none.
+        embedded: when documents were looked for that lack an embedding, and no more were there.
+        unreadable: how many of them could not be read since then: they are still the first.
     """
 
     woken: datetime | None = field(default=None)
     tidied: datetime | None = field(default=None)
     judged: datetime | None = field(default=None)
     embedded: datetime | None = field(default=None)
+    unreadable: int = field(default=0)
 
 
 def run(
@@ -128,15 +130,23 @@ def _room(conn: Connection, *, now: datetime, horizon_s: float) -> int:
 def embed_ahead(engine: Engine, look: Look, embedder: Embedder, *, now: datetime) -> None:
     """Embed documents of jobs whose window is not closed yet, as those of the next night.
 
-    A look that found nothing is not repeated for a while: it reads the whole queue.
+    Those that cannot be read are passed by, until all others are embedded.  A look that found
+    nothing is not repeated for a while: it reads the whole queue.
     """
     if look.embedded is not None and now < look.embedded + timedelta(seconds=AHEAD_EVERY_S):
         return
     before = dict.fromkeys(When, EVER)
     found = embed_queued(
-        engine.begin, embedder, before=before, limit=AHEAD_DOCUMENTS, seconds=AHEAD_S
+        engine.begin,
+        embedder,
+        before=before,
+        limit=AHEAD_DOCUMENTS,
+        seconds=AHEAD_S,
+        passed=look.unreadable,
     )
-    look.embedded = None if found.done else now
+    is_over = not (found.done or found.unreadable or found.not_reached)
+    look.unreadable = 0 if is_over else look.unreadable + found.unreadable
+    look.embedded = now if is_over else None
 
 
 def _follow_changes(conn: Connection, look: Look, *, now: datetime, policy: Policy) -> None:

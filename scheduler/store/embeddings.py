@@ -29,7 +29,7 @@ _QUEUED = text("""
         WHERE NOT EXISTS (SELECT FROM embedding
                           WHERE embedding.document_id = job.document_id AND model = :model)
         GROUP BY job.document_id
-    ) AS missing ORDER BY since, document_id LIMIT :limit
+    ) AS missing ORDER BY since, document_id LIMIT :limit OFFSET :passed
 """)
 _SCORED = text("""
     SELECT DISTINCT job.document_id FROM feedback JOIN job ON job.id = feedback.job_id
@@ -48,14 +48,21 @@ _ADD = text("""
 
 
 def queued_without(
-    conn: Connection, model: str, *, before: Mapping[When, datetime], limit: int
+    conn: Connection,
+    model: str,
+    *,
+    before: Mapping[When, datetime],
+    limit: int,
+    passed: int = 0,
 ) -> list[int]:
     """Documents of queued jobs that have no vector of *model*, those that wait longest first.
 
-    Of each kind in *before* come the jobs that may be planned since that time.
+    Of each kind in *before* come the jobs that may be planned since that time.  The first
+    *passed* documents are left out.
     """
     asked = {"kinds": [str(kind) for kind in before], "befores": list(before.values())}
-    return list(conn.execute(_QUEUED, asked | {"model": model, "limit": limit}).scalars())
+    more = {"model": model, "limit": limit, "passed": passed}
+    return list(conn.execute(_QUEUED, asked | more).scalars())
 
 
 def scored_without(conn: Connection, model: str, *, limit: int) -> list[int]:

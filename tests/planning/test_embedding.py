@@ -2,6 +2,7 @@
 
 import json
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from scheduler.cli.main import apportion
 from scheduler.cli.parts import run_parts
 from scheduler.domain.policy import PlanPolicy
 from scheduler.estimate.embedding import Embedder
+from scheduler.planning import loop
 from scheduler.planning.embedding import embed_queued, embed_scored, vectors_of
 from scheduler.planning.estimates import estimators_in_use
 from scheduler.planning.learning import learn
@@ -293,6 +295,34 @@ def test_an_idle_planner_embeds_what_waits_for_the_night(
 
     embed_ahead(engine, look, embedder, now=NOON)
     assert look.embedded == NOON
+
+
+def test_files_that_are_gone_keep_no_document_behind_them_from_being_embedded(
+    engine: Engine, embedder: Embedder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "AHEAD_DOCUMENTS", 3)
+    with engine.begin() as conn:
+        add_jobs(conn, *(Wish(text=report(number), when=When.NIGHT) for number in range(5)))
+        first = conn.execute(text("SELECT id, body FROM document ORDER BY id LIMIT 1")).one()
+        conn.execute(
+            text("UPDATE document SET body = NULL, path = :home || '/' || id || '.txt'"
+                 " WHERE id IN (SELECT id FROM document ORDER BY id LIMIT 3)"),
+            {"home": str(tmp_path)},
+        )  # fmt: skip
+    look = Look()
+
+    for _ in range(3):
+        embed_ahead(engine, look, embedder, now=NOON)
+    assert models(engine) == {embedder.name: 2}
+    assert look.embedded == NOON
+
+    # One that is there again is found by the next look through the queue.
+    with engine.begin() as conn:
+        conn.execute(
+            text("UPDATE document SET body = :body, path = NULL WHERE id = :id"), first._asdict()
+        )
+    embed_ahead(engine, look, embedder, now=NOON + timedelta(seconds=loop.AHEAD_EVERY_S))
+    assert models(engine) == {embedder.name: 3}
 
 
 def test_the_commands_take_the_model_from_the_setting(
