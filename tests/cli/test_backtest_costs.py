@@ -59,3 +59,17 @@ def test_what_tells_only_seen_groups_apart_is_not_believed() -> None:
     assert not apart.words.any()
     assert not apart.curves
     assert np.isfinite(held_back).all()
+
+
+def test_corrected_costs_sum_to_what_was_paid() -> None:
+    rng = np.random.default_rng(2)
+    said = [" ".join(rng.choice(WORDS, rng.integers(5, 60))) for _ in range(200)]
+    paid = 0.001 * rng.lognormal(0, 1.5, (200, 20))
+    known = Described.of(said)
+
+    model, held_back = fitted_costs(known.stats, known.features, paid, groups=None, seed=0)
+
+    assert all(len(curve.said_usd) for curve in model.curves)
+    totals = model.cost_usd(known.stats, known.features).sum(0) / paid.sum(0)
+    assert abs(totals.mean() - 1) < 0.01
+    assert abs(held_back.sum() / paid.sum() - 1) < 0.05

@@ -92,6 +92,23 @@ class _Curve:
             factor.append(1 + more * max(0.0, 1 - luck / max(more**2, 1e-12)))
         return _Curve(said_usd=np.array(said), factor=np.array(factor))
 
+    def corrected(self, cost_usd: Floats) -> Floats:
+        """(n,) *cost_usd* (n,), corrected."""
+        if not len(self.said_usd):
+            return cost_usd
+        return np.asarray(cost_usd * np.interp(cost_usd, self.said_usd, self.factor))
+
+    def levelled(self, cost_usd: Floats) -> "_Curve":
+        """The curve that leaves the sum of *cost_usd* (n,) as it is.
+
+        Least squares have their sums right.  A curve has not: luck is the larger part of small
+        costs, so that these are raised less than large ones are lowered.
+        """
+        total = float(self.corrected(cost_usd).sum())
+        if total <= 0:
+            return self
+        return replace(self, factor=self.factor * (float(cost_usd.sum()) / total))
+
 
 def _curves(said_usd: Floats, paid_usd: Floats) -> tuple[_Curve, ...]:
     """The curve of each model, by what was said of held-back texts and paid, both (n, m)."""
@@ -101,11 +118,14 @@ def _curves(said_usd: Floats, paid_usd: Floats) -> tuple[_Curve, ...]:
     )
 
 
+def _levelled(curves: Sequence[_Curve], cost_usd: Floats) -> tuple[_Curve, ...]:
+    return tuple(curve.levelled(usd) for curve, usd in zip(curves, cost_usd.T, strict=True))
+
+
 def _corrected(cost_usd: Floats, curves: Sequence[_Curve]) -> Floats:
     found = cost_usd.copy()
     for at, curve in enumerate(curves):
-        if len(curve.said_usd):
-            found[:, at] *= np.interp(cost_usd[:, at], curve.said_usd, curve.factor)
+        found[:, at] = curve.corrected(found[:, at])
     return found
 
 
@@ -145,11 +165,12 @@ def fitted_costs(
     model = _fitted(columns[:, :width], features, cost_usd, with_words=with_words)
     if groups is None:
         # By how much the costs of one group were off says little of another's.
-        model = replace(model, curves=_curves(said, cost_usd))
+        curves = _curves(said, cost_usd)
+        said = _corrected(said, _levelled(curves, said))
+        all_said = model.said(columns[:, :width], features)
+        model = replace(model, curves=_levelled(curves, all_said))
     # One group alone cannot be held back.
-    alone = np.isnan(said)
-    said = np.where(alone, model.cost_usd(stats, features), _corrected(said, model.curves))
-    return model, said
+    return model, np.where(np.isnan(said), model.cost_usd(stats, features), said)
 
 
 def _held_back(
