@@ -10,7 +10,7 @@ do in truth, and what would be left of the calibration error if every model's me
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -20,7 +20,7 @@ from scheduler.estimate.logistic import logit, sigmoid
 from scheduler.reporting.backtest.data import Outcomes
 from scheduler.reporting.backtest.run import SeedPlans, Settings, run_seeds
 from scheduler.reporting.backtest.scores import calibration, mixture, singles
-from scheduler.reporting.backtest.summary import summarized
+from scheduler.reporting.backtest.summary import OVERSPENT, SeedSummary, summarized
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +29,10 @@ WORDS: Final = np.array([
     for b in ("la", "ni", "po", "sta", "gre", "du", "fen")
     for c in ("r", "m", "tion", "s", "k", "", "ly", "de")
 ])  # fmt: skip
+
+
+SPENT_LEAST: Final = 0.95
+"""What part of a budget a plan must be able to spend to say anything of how budgets are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,8 @@ class World:
         spread: standard deviation of the models' abilities; rise: how they grow with log-price.
         groups: how many templates; 0: none.  common: how much harder a template is for all models,
             apart: for one model.
+        verbose: standard deviation of a template's length of answers (in logs) for all models,
+            chatty: for one model; without the first, answers are of one length.
         long: what the dearest model gains per standard deviation of log-length.
         graded: scores from 0 to 1, and not one of the two.
         untold: the split keeps templates apart, and no column says so.
@@ -56,6 +62,8 @@ class World:
     groups: int = 0
     common: float = 0.0
     apart: float = 0.0
+    verbose: float = 0.0
+    chatty: float = 0.0
     long: float = 0.0
     tail: float = 0.5
     missing: float = 0.0
@@ -63,6 +71,9 @@ class World:
     untold: bool = False
     split: str = "random"
 
+
+TASKS: Final = World(items=1000, groups=10, common=0.5, apart=0.5, verbose=0.8, chatty=0.4)
+"""A mixture of tasks: each asks for answers of another length."""
 
 WORLDS: Final[dict[str, World]] = {
     "told": World(),
@@ -79,6 +90,10 @@ WORLDS: Final[dict[str, World]] = {
     "few templates": World(groups=6, common=0.7, apart=0.5, split="group:template"),
     "two classes": World(groups=2, common=0.5, apart=1.0, split="group:template"),
     "unlike": World(groups=12, told=0.2, apart=1.0, split="group:template", ratio=1000),
+    "tasks": TASKS,
+    "unseen tasks": replace(TASKS, groups=40, split="group:template"),
+    "few unseen tasks": replace(TASKS, split="group:template"),
+    "two unseen tasks": replace(TASKS, groups=4, split="group:template"),
     "untold templates": World(groups=40, common=0.5, apart=0.3, untold=True, split="column:side"),
     "untold few": World(groups=6, common=0.7, apart=0.5, untold=True, split="column:side"),
     "untold classes": World(groups=2, common=0.5, apart=1.0, untold=True, split="column:side"),
@@ -126,6 +141,8 @@ def made(world: World, *, seed: int) -> Outcomes:
         score = rng.beta(8 * chance + 0.05, 8 * (1 - chance) + 0.05)
     score[rng.random((n, m)) < world.missing] = np.nan
     cost = 1e-5 * price[None, :] * (length[:, None] + 10 * rng.lognormal(0, 0.5, (n, m)))
+    if world.verbose:
+        cost = answered_usd(world, template, np.minimum(length, 600), seed=seed)
     name, column = "template", [f"t{at}" for at in template.tolist()]
     if world.untold:
         name, column = "side", ["test" if at % 2 else "train" for at in template.tolist()]
@@ -138,6 +155,31 @@ def made(world: World, *, seed: int) -> Outcomes:
         cost_usd=np.where(np.isnan(score), np.nan, cost),
         answers=None,
     )
+
+
+def answered_usd(
+    world: World, template: NDArray[np.int64], length: NDArray[np.int64], *, seed: int
+) -> Floats:
+    """(n, m) costs where the template asks for answers of a length of its own."""
+    rng = np.random.default_rng(1000 + seed)
+    groups, models = world.groups, world.models
+    price = np.geomspace(1, world.ratio, models) * np.exp(rng.normal(0, 0.2, models))
+    usual = 30 * np.exp(rng.normal(0, world.verbose, groups))[template][:, None]
+    usual = usual * np.exp(rng.normal(0, world.chatty, (groups, models)))[template]
+    answers = usual * rng.lognormal(0, 0.5, (len(template), models))
+    return np.asarray(1e-5 * price * (length[:, None] + 4 * answers))
+
+
+def spent_shares(plans: SeedPlans, found: SeedSummary) -> list[float]:
+    """What was spent of each budget of which the plan may spend nearly all."""
+    learned = plans.learned
+    more = learned.more if learned.tells_apart else 0.0
+    most = learned.spending.most_usd(plans.plans, plans.expected_usd, more=more)
+    return [
+        line.spent_share
+        for line, usd in zip(found.lines, most.tolist(), strict=True)
+        if line.spent_share is not None and usd >= SPENT_LEAST * line.budget_usd
+    ]
 
 
 def named_is_worse(data: Outcomes, plans: SeedPlans) -> list[bool]:
@@ -192,10 +234,12 @@ def main() -> None:
     names = asked.worlds.split(",") if asked.worlds else list(WORLDS)
     for name in names:
         world, found, named, floor = WORLDS[name], [], [], []
+        spent: list[float] = []
         for seed in range(asked.seeds):
             data = made(world, seed=seed)
             [plans] = run_seeds(data, Settings(split=world.split, seeds=1))
             found.append(summarized(data, plans))
+            spent += spent_shares(plans, found[-1])
             named += named_is_worse(data, plans)
             floor.append(ece_with_means_known(plans.quality, data.score[plans.split.test]))
         lines = [line for one in found for line in one.lines if line.gain is not None]
@@ -210,6 +254,10 @@ def main() -> None:
             "ece_most": round(float(np.max([one.calibration.ece for one in found])), 4),
             "ece_means_known": round(float(np.mean(floor)), 4),
             "quality": round(float(np.mean([line.quality for line in lines])), 4),
+            "spent_nearly_all": len(spent),
+            "spent": [round(float(np.quantile(spent, at)), 3) for at in (0.5, 0.9, 1)]
+            if spent else None,
+            "overspent": sum(share > 1 + OVERSPENT for share in spent),
             "predictions_used": sum(one.tells_apart for one in found),
         }), flush=True)  # fmt: skip
 

@@ -187,17 +187,22 @@ def _print(seeds: Sequence["SeedSummary"]) -> None:
     if head["budgets_half_unspent"]:
         unspent += " (a larger --risk spends more)"
     worse = f"{head['budgets_significantly_worse']} of {head['budgets_compared']}"
+    overspent = f"{head['budgets_overspent']} of {head['budgets']}"
+    if head["spent_of_budget"] is not None:
+        overspent += f" (at most {percent(head['spent_of_budget'].most)} of one was spent)"
     lines = [(name, over_seeds(figure)) for name, figure in shares.items() if figure is not None]
     lines += [
         ("seeds that reach the best single model", str(head["saving_reached_in_seeds"])),
         ("budgets significantly worse than the mixture", worse),
         ("budgets of which less than half was spent", unspent),
+        ("budgets overspent by more than 1 %", overspent),
         ("test items that could not be scored", str(head["items_not_scored"])),
     ]
     plans = [
         (
             usd(line.budget_usd),
             usd(line.cost_usd),
+            percent(line.spent_share),
             percent(line.expected_quality),
             percent(line.quality),
             f"{points(line.gain)} ± {100 * (line.error or 0):.1f}",
@@ -213,8 +218,8 @@ def _print(seeds: Sequence["SeedSummary"]) -> None:
             table("Over all seeds", ("figure", "mean (least to most)"), lines),
             table(
                 f"Plans of seed {seeds[0].seed}",
-                ("budget", "spent", "predicted", "quality", "against mixture", "true outcomes",
-                 "escalated", "deferred", "scored"),
+                ("budget", "spent", "of budget", "predicted", "quality", "against mixture",
+                 "true outcomes", "escalated", "deferred", "scored"),
                 plans,
             ),
         ]

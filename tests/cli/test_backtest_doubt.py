@@ -14,6 +14,7 @@ from scheduler.reporting.backtest.data import Outcomes
 from scheduler.reporting.backtest.doubt import Doubt, Prospect, Seen, doubt, prospects
 from scheduler.reporting.backtest.likeness import likeness
 from scheduler.reporting.backtest.run import Settings, run_seeds
+from scheduler.reporting.backtest.spending import Spending
 from tests.cli.test_backtest import made, only
 
 Floats = NDArray[np.float64]
@@ -40,6 +41,11 @@ def doubted(*, groups: int | None = None, apart: float = 0.0, ahead: float = 0.0
         like_test=(rng.normal(0, 1, ITEMS), rng.normal(ahead, 1, ITEMS)),
         groups=None if names is None else ["new"] * ITEMS,
     )
+
+
+def sure(cost_usd: Floats) -> Spending:
+    """Costs that were always as expected."""
+    return Spending.of(cost_usd, cost_usd, groups=None, items=len(cost_usd), level=0.9)
 
 
 def chance_worse(doubts: Doubt, model: int) -> float:
@@ -84,7 +90,7 @@ def test_what_may_well_be_worse_than_a_lot_is_not_planned() -> None:
     doubts, cost = doubted(groups=1), np.tile(COSTS, (ITEMS, 1))
     budgets = np.geomspace(ITEMS, 10 * ITEMS, 6).tolist()
 
-    plans = cautious_plans(doubts, cost, tells_apart=True, budgets_usd=budgets, seed=0)
+    plans = cautious_plans(doubts, cost, sure(cost), tells_apart=True, budgets_usd=budgets, seed=0)
 
     assert (prospects(doubts, plans, cost, seed=0).worse <= RISK).all()
     assert all((plan == 0).all() for plan in plans)
@@ -95,7 +101,13 @@ def test_who_takes_the_risk_spends_the_money() -> None:
 
     [careful], [bold] = (
         cautious_plans(
-            doubts, cost, tells_apart=False, budgets_usd=[10.0 * ITEMS], seed=0, risk=risk
+            doubts,
+            cost,
+            sure(cost),
+            tells_apart=False,
+            budgets_usd=[10.0 * ITEMS],
+            seed=0,
+            risk=risk,
         )
         for risk in (0.05, 1.0)
     )
@@ -117,7 +129,12 @@ def test_no_item_is_left_out_that_the_money_would_have_paid_for(
 
     monkeypatch.setattr(cautious, "prospects", only_gaps)
     plans = cautious_plans(
-        doubted(), cost, tells_apart=False, budgets_usd=(ITEMS / 2, 5.0 * ITEMS), seed=0
+        doubted(),
+        cost,
+        sure(cost),
+        tells_apart=False,
+        budgets_usd=(ITEMS / 2, 5.0 * ITEMS),
+        seed=0,
     )
 
     assert (plans[0] < 0).any()

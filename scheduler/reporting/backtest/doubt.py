@@ -95,8 +95,13 @@ class Spread:
         return np.asarray(np.sqrt(np.maximum(apart, 0.0)))
 
 
-def spread(seen: Seen) -> Spread:
-    """How outcomes vary by what was *seen*."""
+def spread(seen: Seen, *, thought: float | None = None) -> Spread:
+    """How outcomes vary by what was *seen*.
+
+    Args:
+        thought: the part of single outcomes' covariance that groups are thought to have before
+            any is seen; without it, models are thought to differ by `GROUP_SPREAD`.
+    """
     known = ~np.isnan(seen.off)
     off = np.where(known, seen.off, 0.0)
     together = known.T.astype(np.float64) @ known
@@ -106,7 +111,8 @@ def spread(seen: Seen) -> Spread:
     group, freedom = np.zeros_like(item), np.inf
     if seen.groups is not None:
         _, at = np.unique(np.asarray(seen.groups), return_inverse=True)
-        group, freedom = _between(off, known, at, item)
+        before = np.eye(len(item)) * GROUP_SPREAD**2 / 2 if thought is None else thought * item
+        group, freedom = _between(off, known, at, item, before)
         sizes = np.bincount(at)
         mean = mean + group * float((sizes**2).sum() / sizes.sum() ** 2)
     return Spread(item=item, group=group, freedom=freedom, mean=mean)
@@ -155,10 +161,13 @@ def _positive(matrix: Floats, *, least: float = 0.0) -> Floats:
 
 
 def _between(
-    off: Floats, known: NDArray[np.bool_], groups: Places, item: Floats
+    off: Floats, known: NDArray[np.bool_], groups: Places, item: Floats, thought: Floats
 ) -> tuple[Floats, float]:
-    """Covariance of the models' means from group to group, and the groups' worth behind it."""
-    thought = np.eye(off.shape[1]) * GROUP_SPREAD**2 / 2
+    """Covariance of the models' means from group to group, and the groups' worth behind it.
+
+    Args:
+        thought: what it is thought to be before any group is seen.
+    """
     count = int(groups.max()) + 1
     if count < LEAST_GROUPS:
         return thought, GROUP_WORTH

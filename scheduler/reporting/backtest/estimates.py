@@ -26,6 +26,7 @@ from scheduler.reporting.backtest.scores import (
     singles,
 )
 from scheduler.reporting.backtest.simple import ladder, mixtures
+from scheduler.reporting.backtest.spending import Spending
 from scheduler.reporting.backtest.splits import Split
 
 Floats = NDArray[np.float64]
@@ -63,7 +64,9 @@ class Learned:
 
     Attributes:
         expected_usd: (n, m) of the training items, by what the others taught.
+        spending: how far sums of the test items' costs may be off.
         tells_apart: whether predictions have earned a say in which item gets which model.
+        more: by what part plans that tell items apart cost more than is expected.
         rates: (m,) each model's mean on the training items.
         seen: what held-back training items showed; documents: (d,) which items those are.
         groups: what items share with others, of training and test items; None without groups.
@@ -76,7 +79,9 @@ class Learned:
     predictor: Predictor
     costs: CostModel
     expected_usd: Floats
+    spending: Spending
     tells_apart: bool
+    more: float
     rates: Floats
     seen: Seen
     documents: NDArray[np.int64]
@@ -151,12 +156,18 @@ def learn(data: Outcomes, described: Described, split: Split, *, seed: int) -> L
         off = trial.score - trial.quality(1.0)
     own = None if groups is None else [groups[0][at] for at in documents.tolist()]
     seen = Seen(off=off, counts=counts, groups=own)
-    tells_apart, target_usd = (False, np.nan) if trial is None else tried_out(trial, seen, seed)
+    tells_apart, target_usd, more = (
+        (False, np.nan, 0.0) if trial is None else tried_out(trial, seen, seed)
+    )
     return Learned(
         predictor=predictor,
         costs=costs,
         expected_usd=expected_usd,
+        spending=Spending.of(
+            expected_usd, cost_usd, groups=groups, items=len(split.test), level=LEVEL
+        ),
         tells_apart=tells_apart,
+        more=more,
         rates=rates,
         seen=seen,
         documents=documents,
@@ -255,6 +266,20 @@ class Trial:
                 plan[mine] = choice
         return plans
 
+    def more(self, plans: Sequence[NDArray[np.int32]]) -> float:
+        """By what part *plans* cost more than was expected of them, on average.
+
+        A plan takes the options that look cheap for what they bring: among them are more of
+        those whose cost is said too low.
+        """
+        off = []
+        for choice in plans:
+            paid, said = picked(choice, self.cost_usd), picked(choice, self.expected_usd)
+            known = ~np.isnan(paid) & ~np.isnan(said)
+            if said[known].sum() > 0:
+                off.append(paid[known].sum() / said[known].sum() - 1)
+        return max(0.0, float(np.mean(off))) if off else 0.0
+
     def target_usd(self, plans: Sequence[NDArray[np.int32]]) -> float:
         """Least cost per item from which on these plans are as good as the best single model."""
         quality = best_single(singles(self.models, self.score, self.cost_usd)).quality
@@ -263,11 +288,12 @@ class Trial:
         return min(good) if good else float("nan")
 
 
-def tried_out(trial: Trial, seen: Seen, seed: int) -> tuple[bool, float]:
-    """Whether predictions may tell items apart, and the cost at which plans reach the best model.
+def tried_out(trial: Trial, seen: Seen, seed: int) -> tuple[bool, float, float]:
+    """Whether predictions may tell items apart, the cost at which plans reach the best model,
+    and by what part plans by predictions cost more than is expected.
 
-    That must be earned: held-back plans by predictions must beat those that divide work between
-    single models by more than a standard error.
+    That say must be earned: held-back plans by predictions must beat those that divide work
+    between single models by more than a standard error.
     """
     expected = trial.expected_usd
     budgets = geometric_budgets(expected, points=TRIAL_BUDGETS)
@@ -276,4 +302,4 @@ def tried_out(trial: Trial, seen: Seen, seed: int) -> tuple[bool, float]:
     told = sweep(trial.quality(1.0), expected, budgets_usd=budgets, seed=seed, caution=caution)
     gain, error = trial.gain(told)
     tells_apart = gain - error > trial.gain(simple)[0]
-    return tells_apart, trial.target_usd(told if tells_apart else simple)
+    return tells_apart, trial.target_usd(told if tells_apart else simple), trial.more(told)

@@ -104,11 +104,16 @@ def _seed_plans(
     expected = learned.costs.cost_usd(described.stats[split.test], features)
     # A model without a single outcome to learn from is not offered.
     expected[:, ~data.known()[split.train].any(0)] = np.nan
-    budgets = settings.budgets_usd or geometric_budgets(expected, points=POINTS)
+    # From what the cheapest model may cost at most: less than that leaves items out.
+    budgets = settings.budgets_usd or geometric_budgets(
+        learned.spending.single_usd(expected), points=POINTS
+    )
     plans = cautious_plans(
         learned.doubt(described, split, quality, expected, seed=seed),
         expected,
+        learned.spending,
         tells_apart=learned.tells_apart,
+        more=learned.more,
         budgets_usd=budgets,
         seed=seed,
         risk=settings.risk,

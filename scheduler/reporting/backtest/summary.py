@@ -26,6 +26,8 @@ from scheduler.reporting.backtest.scores import (
 Floats = NDArray[np.float64]
 
 SURPRISES: Final = 12
+OVERSPENT: Final = 0.01
+"""What part of a budget must be spent beyond it to count; no cost is known to the cent."""
 SPENT_LEAST: Final = 0.8
 """The share of a budget named beforehand that a plan must spend to be what was meant by it."""
 
@@ -38,6 +40,8 @@ class Line:
 
     Attributes:
         budget_usd: for the whole test part.
+        spent_share: what was paid, of the budget; of items without an outcome, as much of what
+            was expected as of the others.
         mixture: quality of the best mixture of single models at the plan's cost, in hindsight.
         gain, error: the plan's quality less the mixture's, and its standard error.
         random: quality of choosing any affordable model by lot at the same budget.
@@ -50,6 +54,7 @@ class Line:
     expected_usd: float
     expected_quality: float
     cost_usd: float
+    spent_share: float | None
     quality: float
     scored: int
     deferred: int
@@ -192,6 +197,7 @@ def _lines(
                 expected_usd=float(expected.sum()),
                 expected_quality=float(hoped.mean()),
                 cost_usd=got.cost_usd * got.scored,
+                spent_share=_spent_share(budget, expected, picked(choice, cost_usd)),
                 quality=got.quality,
                 scored=got.scored,
                 deferred=int((~served).sum()),
@@ -209,6 +215,15 @@ def _lines(
             )
         )
     return lines
+
+
+def _spent_share(budget_usd: float, expected_usd: Floats, paid_usd: Floats) -> float | None:
+    """What was paid for items of these expected costs, both (n,), over the budget."""
+    known = ~np.isnan(paid_usd)
+    expected = float(expected_usd[known].sum())
+    if expected <= 0:
+        return None
+    return float(paid_usd[known].sum()) / expected * float(expected_usd.sum()) / budget_usd
 
 
 def _answered(again: Escalated, score: Floats, cost_usd: Floats) -> Realised:
@@ -367,6 +382,10 @@ def headline(seeds: Sequence[SeedSummary]) -> dict[str, Any]:
         "budgets_compared": len(gains),
         "budgets_half_unspent": sum(line.expected_usd < line.budget_usd / 2 for line in lines),
         "budgets": len(lines),
+        "spent_of_budget": spread([line.spent_share for line in lines]),
+        "budgets_overspent": sum(
+            line.spent_share is not None and line.spent_share > 1 + OVERSPENT for line in lines
+        ),
         "ece": spread([one.calibration.ece if one.calibration else None for one in seeds]),
         "model_ece": spread(
             [one.calibration.model_ece if one.calibration else None for one in seeds]
