@@ -12,6 +12,8 @@ BENCHMARKS ?= features predict solve planning audit intake dispatch end_to_end l
 demo: $(VENV)/runtime.stamp
 	$(BIN)/apportion demo
 
+# Two processes that each let every core multiply matrices wait for one another, ten times as long.
+test: export OPENBLAS_NUM_THREADS ?= 1
 test: $(BIN)/python servers lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=15 $(PYTEST_ARGS)
 
