@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from scheduler.estimate.logistic import logit, sigmoid
 from scheduler.reporting.backtest.data import Outcomes
+from scheduler.reporting.backtest.headline import OVERSPENT
 from scheduler.reporting.backtest.run import SeedPlans, Settings, run_seeds
 from scheduler.reporting.backtest.scores import calibration, mixture, singles
-from scheduler.reporting.backtest.summary import OVERSPENT, SeedSummary, summarized
+from scheduler.reporting.backtest.summary import SeedSummary, summarized
 
 Floats = NDArray[np.float64]
 

@@ -164,8 +164,8 @@ def command(
 
 def _print(seeds: Sequence["SeedSummary"]) -> None:
     """The headline, and the first seed's plans."""
+    from scheduler.reporting.backtest.headline import Spread, headline
     from scheduler.reporting.backtest.html import percent, points, usd
-    from scheduler.reporting.backtest.summary import Spread, headline
 
     def over_seeds(figure: Spread | None) -> str:
         if figure is None:

@@ -14,10 +14,11 @@ from click.testing import CliRunner
 from scheduler.cli.backtest import BadBudgets, command
 from scheduler.reporting.backtest.data import BadTable, Outcomes, read_outcomes
 from scheduler.reporting.backtest.escalation import NoAnswers
+from scheduler.reporting.backtest.headline import headline
 from scheduler.reporting.backtest.prices import NoPrice
 from scheduler.reporting.backtest.run import SeedPlans, Settings, run_seeds
 from scheduler.reporting.backtest.splits import BadSplit
-from scheduler.reporting.backtest.summary import headline, summarized
+from scheduler.reporting.backtest.summary import summarized
 
 MODELS = {"dear": 0.02, "fair": 0.004, "cheap": 0.001}
 EASY = "stir the onions in butter until golden then add cup number {}"

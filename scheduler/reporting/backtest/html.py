@@ -9,8 +9,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from scheduler.reporting.backtest.charts import Series, chart
+from scheduler.reporting.backtest.headline import headline
 from scheduler.reporting.backtest.run import Settings
-from scheduler.reporting.backtest.summary import SeedSummary, headline
+from scheduler.reporting.backtest.summary import SeedSummary
 
 BLUE, GREEN, GREY, RED, ORANGE, INK = (
     f"var(--{name})" for name in ("blue", "green", "grey", "red", "orange", "ink")
