@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, func, select
+from sqlalchemy import Connection, create_engine, func, select, text
 from sqlalchemy.pool import NullPool
 
 from scheduler.domain.errors import Refused
@@ -14,6 +14,9 @@ from scheduler.domain.errors import Refused
 # Postgres's advisory locks have two keys; the first is ours in all of them.
 MIGRATION_LOCK = func.pg_advisory_lock(4120, 0)
 MIGRATION_UNLOCK = func.pg_advisory_unlock(4120, 0)
+# A database may have a limit for waiting, and another's migration takes as long as it takes.
+_WAIT = text("SET lock_timeout = 0")
+_WAIT_AS_BEFORE = text("RESET lock_timeout")
 MONTHS_AHEAD = 3
 
 
@@ -36,7 +39,9 @@ def upgrade(url: str) -> str:
     """
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as conn:
+        conn.execute(_WAIT)
         conn.execute(select(MIGRATION_LOCK))
+        conn.execute(_WAIT_AS_BEFORE)
         conn.commit()
         config = _config()
         config.attributes["connection"] = conn

@@ -154,11 +154,15 @@ def test_processes_that_start_together_migrate_once(empty: Engine) -> None:
     assert [out.decode().strip() for out, _ in ended] == [newest()] * 3, ended
 
 
-def test_who_finds_a_migration_under_way_waits_for_it(empty: Engine) -> None:
+def test_who_finds_a_migration_under_way_waits_for_it_whatever_the_databases_limit(
+    empty: Engine,
+) -> None:
     url = empty.url.render_as_string(hide_password=False)
     waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
     with ThreadPoolExecutor(1) as pool, empty.connect() as first:
         first.execute(select(MIGRATION_LOCK))
+        first.execute(text(f'ALTER DATABASE "{empty.url.database}" SET lock_timeout = 5'))
+        first.commit()
         second = pool.submit(upgrade, url)
         eventually(lambda: first.execute(waiting).scalar_one(), what="the second to wait")
         assert not inspect(empty).has_table("job")
