@@ -12,8 +12,9 @@ from scheduler.domain.job import JobState
 from scheduler.domain.option import Option
 from scheduler.domain.work import Lease
 from scheduler.store.assignments import Assignment, read_assignments
+from scheduler.store.locks import Duty, alone
 from scheduler.store.parcels import Leased, held_parcels, lease_parcels
-from scheduler.store.shares import claim, full_offers, lock_shares
+from scheduler.store.shares import claim, full_offers
 from workers.desk import Desk
 from workers.failover import Past, next_step, past
 from workers.inhand import InHand, Trouble, Turn, Verdict
@@ -175,7 +176,7 @@ class Stock:
         if but is not None:
             leased = held_parcels(conn, **who, but=but)
         if not leased:
-            lock_shares(conn)
+            alone(conn, Duty.SHARING)
             full = full_offers(conn, **self._desk.sharing.terms)
             lease = timedelta(seconds=self._desk.policy.lease_s)
             leased = lease_parcels(conn, **who, limit=wanted, lease=lease, but=full)

@@ -20,6 +20,7 @@ class Duty(IntEnum):
     PUBLISHING = 5
     JUDGING = 6
     LEARNING = 7
+    SHARING = 8
 
 
 _ALONE = text("SELECT pg_advisory_xact_lock(:ours, :duty)")

@@ -12,14 +12,11 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from scheduler.domain.shares import Claim, Share, share_of
-
-_KEY = 4122
-"""Of the lock under which claims are changed."""
+from scheduler.store.locks import Duty, alone
 
 # A server that was away may have kept the workers from renewing their claims.
 _LIVES = "greatest(share.expires_at, pg_postmaster_start_time() + :lasts) > now()"
 
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _READ = text(f"""
     SELECT offer.id AS offer_id, offer.concurrency, share.worker, share.calls,
            share.expires_at > now() + :lasts * 0.7 AS is_fresh
@@ -49,11 +46,6 @@ class _Divided:
     is_fresh: bool = False
 
 
-def lock_shares(conn: Connection) -> None:
-    """Let nobody else change claims until the transaction ends."""
-    conn.execute(_LOCK, {"key": _KEY})
-
-
 def full_offers(conn: Connection, *, worker: str, lasts: timedelta) -> set[int]:
     """The offers that as many other workers call as they take calls."""
     return {
@@ -80,7 +72,7 @@ def claim(
     found = _read(conn, worker=worker, lasts=lasts)
     if _is_settled(found, using, worker=worker, keeps_others=keeps_others):
         return _shares(found, using, worker=worker)
-    lock_shares(conn)
+    alone(conn, Duty.SHARING)
     found = _read(conn, worker=worker, lasts=lasts)
     shares = _shares(found, using, worker=worker)
     mine = {offer_id: shares[offer_id].claimed for offer_id in _claimed(shares, using)}
