@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy import Engine, text
 
+from scheduler.domain.listing import Listing
 from scheduler.store.shares import claim
 from tests.workers.audit import job_states
 from tests.workers.bench import desk_for, policy, work_off
@@ -35,6 +36,12 @@ async def small_is_broken(
     return await (broken if body["model"] == "small" else good)(stub, request, body)
 
 
+async def work(engine: Engine, offers: list[Listing], worker: str, provider: str) -> None:
+    """Let *worker*, a process's desk of its own, work off what *provider* has to do."""
+    async with desk_for(engine, offers, worker=worker) as desk:
+        await work_off(desk, provider)
+
+
 @pytest.mark.parametrize("concurrency", [1, 3, 10])
 def test_four_workers_make_no_more_calls_at_a_time_than_the_offer_takes(
     engine: Engine, concurrency: int
@@ -46,11 +53,7 @@ def test_four_workers_make_no_more_calls_at_a_time_than_the_offer_takes(
                 add_budget(conn, 10)
                 plan(conn, wishes(80), listings=offers, parcel_jobs=5)
 
-            async def work(worker: str) -> None:
-                async with desk_for(engine, offers, worker=worker) as desk:
-                    await work_off(desk, "acme")
-
-            working = asyncio.gather(*map(work, WORKERS))
+            working = asyncio.gather(*(work(engine, offers, one, "acme") for one in WORKERS))
             await until(lambda: stub.in_flight == concurrency)
             stub.gate.set()
             await working
@@ -169,11 +172,7 @@ def test_a_worker_that_fails_over_takes_its_part_of_the_other_offer_alone(engine
                 add_budget(conn, 10)
                 plan(conn, wishes(60), listings=offers, parcel_jobs=10)
 
-            async def work(worker: str) -> None:
-                async with desk_for(engine, offers, worker=worker) as desk:
-                    await work_off(desk, "first")
-
-            await asyncio.gather(work("a"), work("b"))
+            await asyncio.gather(*(work(engine, offers, one, "first") for one in WORKERS[:2]))
             return up.most
 
     assert loop.run(scene()) == 2
