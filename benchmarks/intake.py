@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from statistics import median
 
@@ -56,19 +56,15 @@ def messages(count: int, *, first: int = 0) -> Iterator[tuple[bytes, bytes]]:
         yield head["job_id"].encode(), json.dumps(head | {"text": text[:room]}).encode()
 
 
-@contextmanager
-def plain_interpreter() -> Iterator[None]:
-    """The interpreter as Python sets it: intake leaves it as suits intake (scheduler.interpreter).
+def as_python_sets_it() -> None:
+    """Undo what intake, which sets it anew for itself, has set (scheduler.interpreter).
 
     With intake's settings the bare loop of later rounds was an eighth faster than anybody's is.
     """
-    left = gc.get_threshold(), sys.getswitchinterval()
+    thresholds, turn_s = PYTHONS_OWN
     gc.unfreeze()
-    gc.set_threshold(*PYTHONS_OWN[0])
-    sys.setswitchinterval(PYTHONS_OWN[1])
-    yield
-    gc.set_threshold(*left[0])
-    sys.setswitchinterval(left[1])
+    gc.set_threshold(*thresholds)
+    sys.setswitchinterval(turn_s)
 
 
 def produce(topics: Topics, topic: str, count: int, *, first: int) -> None:
@@ -168,10 +164,10 @@ def one_round(kafka: Topics, home: Path, count: int, *, first: int) -> Figures:
     produce(kafka, topic, count, first=first)
     with embedded.start(home) as server:
         upgrade(server.url)
-        with plain_interpreter():
-            poll_alone(kafka, topic, count)  # the broker's own code is cold in the first round
-            poll = poll_alone(kafka, topic, count)
-            copy, staged = copy_alone(server.url, count)
+        as_python_sets_it()
+        poll_alone(kafka, topic, count)  # the broker's own code is cold in the first round
+        poll = poll_alone(kafka, topic, count)
+        copy, staged = copy_alone(server.url, count)
         engine = open_engine(server.url)
         ours = intake_s(engine, kafka, topic, count)
         engine.dispose()
