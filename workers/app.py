@@ -52,14 +52,19 @@ def queue_of(provider: str) -> str:
     return f"apportion.{provider}"
 
 
-class Unacknowledged(logging.Filter):
-    """Makes a line of Celery's traceback for a bell that it could not acknowledge.
+class LostConnection(logging.Filter):
+    """Makes a line of Celery's traceback for what it could not end as the broker was lost.
 
-    The broker was lost meanwhile.  Such a bell comes again, and ends at once.
+    So is a bell that it could not acknowledge, which comes again and ends at once, or a read that
+    was still to come.  That the connection is lost, Celery says in a line of its own.
     """
 
+    def __init__(self, errors: tuple[type[BaseException], ...]) -> None:
+        super().__init__()
+        self._errors = errors
+
     def filter(self, record: logging.LogRecord) -> bool:
-        if str(record.msg).startswith("Couldn't ack"):
+        if record.exc_info and isinstance(record.exc_info[1], self._errors):
             record.exc_info = None
             record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
@@ -118,7 +123,9 @@ def serve(app: Celery, running: Running, *, name: str, providers: Sequence[str])
     signals.setup_logging.connect(keep_logs)
     signals.worker_ready.connect(ready)
     signals.worker_shutting_down.connect(stop)
-    logging.getLogger("celery.worker.request").addFilter(Unacknowledged())
+    lost = LostConnection(app.connection_for_read().connection_errors)
+    for teller in ("celery.worker.request", "celery.worker.loops"):
+        logging.getLogger(teller).addFilter(lost)
     # It warns root of pickled messages; only JSON is taken here.
     warnings.simplefilter("ignore", SecurityWarning)
     worker = Worker(

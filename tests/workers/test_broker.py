@@ -1,13 +1,16 @@
 """A worker whose broker turns it away ends with a line; one whose broker is away waits for it."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from amqp.exceptions import RecoverableConnectionError
 
 from tests.rig.kafka import free_ports
 from tests.rig.process import ProcessHandle
 from tests.rig.rabbitmq import RabbitMQ, rabbitmq
+from workers.app import LostConnection, celery_app
 
 Start = Callable[..., ProcessHandle]
 
@@ -45,3 +48,31 @@ def test_a_worker_whose_broker_is_away_says_so_and_waits(database_url: str, star
     assert worker.status is None
     assert "Traceback" not in worker.output
     assert "very-secret" not in worker.output
+
+
+@pytest.mark.parametrize(
+    ("error", "traceback"),
+    [
+        (RecoverableConnectionError("Socket was disconnected"), False),
+        (ConnectionResetError(104, "Connection reset by peer"), False),
+        (ValueError("a defect"), True),
+    ],
+)
+def test_what_could_not_be_ended_as_the_broker_was_lost_is_told_in_a_line(
+    error: Exception, traceback: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = logging.getLogger("tests.workers.test_broker")
+    app = celery_app("amqp://guest:guest@127.0.0.1//")
+    lost = LostConnection(app.connection_for_read().connection_errors)
+    logger.addFilter(lost)
+    try:
+        raise error
+    except type(error):
+        logger.exception("Error cleaning up after event loop: %r", error)
+    finally:
+        logger.removeFilter(lost)
+
+    [record] = caplog.records
+    assert repr(error) in record.getMessage()
+    assert (record.exc_info is not None) is traceback
+    assert record.levelname == ("ERROR" if traceback else "WARNING")
