@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from scheduler.domain.policy import WorkPolicy
-from scheduler.interpreter import collect_rarely, take_short_turns
+from scheduler.interpreter import collect_rarely
 from scheduler.store.calling import provider_id
 from scheduler.store.parcels import waiting
 from workers.desk import AccessTo, Desk, Place
@@ -108,7 +108,6 @@ def running(
 
     overs: list[asyncio.Event] = []
     collect_rarely()
-    take_short_turns()
     runner = threading.Thread(target=thread, name="loop")
     runner.start()
     is_ready.wait()

@@ -220,7 +220,8 @@ class Stock:
         """Let *hand* wait for its option's offer."""
         offer_id = hand.option.offer_id
         if offer_id not in self.supplies:
-            most = self._desk.policy.flush_jobs
+            # What one flush settles is called while what the next one will is noted.
+            most = 2 * self._desk.policy.flush_jobs
             self.supplies[offer_id] = Supply(share=self._share(offer_id), most=most)
         self.supplies[offer_id].fresh.append(hand)
 

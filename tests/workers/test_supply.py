@@ -44,7 +44,7 @@ def test_an_offer_for_which_no_job_waited_has_no_more_noted_ahead() -> None:
     assert one.ahead == before
 
 
-def test_no_more_is_noted_ahead_than_one_flush_may_settle() -> None:
+def test_no_more_is_noted_ahead_than_the_most() -> None:
     one = supply(jobs=500, most=100)
     for _ in range(10):
         one.out = 0
