@@ -11,14 +11,13 @@ With Python's own figures a tenth of a worker's time, and more of intake's, goes
 at them.
 """
 
-TURN_S = 0.0001
+TURN_S = 0.0005
 """How long one thread may keep another waiting that has an answer of Postgres to read.
 
 Who stores asks Postgres one thing after another, and needs the interpreter briefly in between; with
-Python's own 5 ms it would wait ten times as long for its turns as for the answers, and Postgres
-with it.
+Python's own 5 ms it waits for its turns, and Postgres with it.  Shorter ones are lost in changing
+places.
 """
-
 
 BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 """Set by whoever wants another number; numpy reads it when it is imported."""

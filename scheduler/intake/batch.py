@@ -26,8 +26,17 @@ class Handler(Protocol):
     def warm_up(self) -> None:
         """Load what the first message would wait for; called before the group is joined."""
 
-    def store(self, conn: Connection, said: Any, *, source: str) -> list[Refusal]:
-        """Store what `read` made, in the caller's transaction; which messages were refused."""
+    def store_ahead(self, conn: Connection, said: Any) -> Any:
+        """Store what has no effect by itself, and may be stored twice; what `store` is to know.
+
+        It has a transaction of its own, while the batch before is stored; it may be left out.
+        """
+
+    def store(self, conn: Connection, said: Any, *, source: str, ahead: Any) -> list[Refusal]:
+        """Store what `read` made, in the caller's transaction; which messages were refused.
+
+        *ahead* is what `store_ahead` said, or None.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +90,22 @@ def read_part(
     return Part(handler=handler, topic=topic, slices=slices, records=records, said=said)
 
 
+def store_ahead(conn: Connection, batch: Batch) -> list[Any]:
+    """Store of *batch* what its parts' handlers may store ahead; what each said, for `store_batch`.
+
+    It counts once the caller's transaction is committed, and need not be on disk by then: what is
+    committed later never gets there before it.
+    """
+    conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
+    return [part.handler.store_ahead(conn, part.said) for part in batch.parts]
+
+
 def store_batch(
-    conn: Connection, batch: Batch, *, dead_topic: str, payload_max: int
+    conn: Connection, batch: Batch, *, ahead: Sequence[Any], dead_topic: str, payload_max: int
 ) -> dict[str, int]:
     """Store *batch* in the caller's transaction; how many messages were refused, by topic.
+
+    *ahead* is what `store_ahead` said, None for every part where it was not done.
 
     Raises:
         PositionMoved: some of it was taken in by another consumer.  Nothing of it may be kept.
@@ -92,8 +113,8 @@ def store_batch(
     for one in batch.slices:
         advance(conn, topic=one.topic, partition=one.partition, start=one.start, end=one.end)
     refused = {}
-    for part in batch.parts:
-        refusals = part.handler.store(conn, part.said, source=source_of(part.topic))
+    for part, done in zip(batch.parts, ahead, strict=True):
+        refusals = part.handler.store(conn, part.said, source=source_of(part.topic), ahead=done)
         bury(conn, [_letter(part, one, payload_max) for one in refusals], dead_topic, refusals)
         refused[part.topic] = len(refusals)
     return refused

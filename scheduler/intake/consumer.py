@@ -171,7 +171,7 @@ def _session(
 
 @dataclass(slots=True, kw_only=True)
 class _Session:
-    """One membership in the group: polls and reads here, while `Writer` stores the batch before."""
+    """One membership in the group: polls and reads here, while `Writer` stores those before."""
 
     intake: Intake
     topics: Topics
@@ -191,11 +191,13 @@ class _Session:
         while not self.stop.is_set() and not self.topics.have_changed():
             self._hold_if_full()
             batch = self._read(self._poll())
-            if not self._finish():
+            if not self._finish(but=1 if batch else 0):
                 # What follows on a batch that was dropped is of no use either.
                 self._forget(batch)
                 batch = None
             if batch is not None:
+                # Counted at once: what is under way takes up room.
+                self.gauge.add(batch.messages)
                 self.writer.begin(batch)
             if self.partitions.unplaced:
                 self._finish()
@@ -242,9 +244,16 @@ class _Session:
         ]
         return Batch(parts=parts) if parts else None
 
-    def _finish(self) -> bool:
-        """Wait for the batch before, and tell Kafka; False if others have taken in some of it."""
-        begun = self.writer.batch
+    def _finish(self, *, but: int = 0) -> bool:
+        """Wait for all batches that were begun *but* for the last; False if one was not stored."""
+        is_whole = True
+        while len(self.writer.begun) > but:
+            is_whole = self._finish_first() and is_whole
+        return is_whole
+
+    def _finish_first(self) -> bool:
+        """Wait for a batch, and tell Kafka; False if others have taken in some of it."""
+        begun = self.writer.begun[0]
         try:
             stored = self.writer.finish(keep_alive=self._keep_alive)
         except PositionMoved as error:
@@ -254,9 +263,7 @@ class _Session:
         except Stopping:
             self.log.warning("stopped while Postgres was away; nothing was acknowledged")
             return False
-        if stored is not None:
-            self.gauge.add(stored.messages)
-            self._hint(stored)
+        self._hint(stored)
         return True
 
     def _forget(self, batch: Batch | None) -> None:

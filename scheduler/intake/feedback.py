@@ -50,7 +50,17 @@ class FeedbackIntake:
     def warm_up(self) -> None:
         """There is nothing to load."""
 
-    def store(self, conn: Connection, said: SaidFeedback, *, source: str) -> list[Refusal]:
+    def store_ahead(self, conn: Connection, said: SaidFeedback) -> None:
+        """Every feedback has an effect."""
+
+    def store(
+        self,
+        conn: Connection,
+        said: SaidFeedback,
+        *,
+        source: str,
+        ahead: None = None,  # noqa: ARG002 - nothing is stored ahead
+    ) -> list[Refusal]:
         if not said.feedback:
             return said.refused
         by_place = {one.at: one for one in said.feedback}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Engine
 
 from scheduler.intake.chunk import Chunk, Reader, Refusal
-from scheduler.intake.ingest import ScopeBook, store_chunk
+from scheduler.intake.ingest import Placed, ScopeBook, store_chunk, store_documents
 from scheduler.intake.unwrap import Headers
 from scheduler.store.jobs_in import count_queued
 
@@ -24,8 +24,14 @@ class JobIntake:
     def warm_up(self) -> None:
         self.reader.read([b'{"job_id": "warm-up", "task": "summarize", "text": "warm up"}'])
 
-    def store(self, conn: Connection, said: Chunk, *, source: str) -> list[Refusal]:
-        return store_chunk(conn, said, scopes=self.scopes, source=source).refused
+    def store_ahead(self, conn: Connection, said: Chunk) -> Placed:
+        return store_documents(conn, said, scopes=self.scopes)
+
+    def store(
+        self, conn: Connection, said: Chunk, *, source: str, ahead: Placed | None
+    ) -> list[Refusal]:
+        stored = store_chunk(conn, said, scopes=self.scopes, source=source, placed=ahead)
+        return stored.refused
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,7 +62,7 @@ class QueueGauge:
         return self._queued >= self.jobs_max
 
     def add(self, messages: int) -> None:
-        """Note that up to *messages* jobs were added."""
+        """Note that up to *messages* jobs are being added."""
         self._queued += messages
 
     def _is_stale(self) -> bool:

@@ -1,7 +1,8 @@
-"""One batch at a time into Postgres, beside the thread that reads the next one."""
+"""Batches into Postgres, one after another, beside the thread that reads the next one."""
 
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import Overtaken
-from scheduler.intake.batch import Batch, store_batch
+from scheduler.intake.batch import Batch, store_ahead, store_batch
 from scheduler.store.passing import first_line, is_passing
 
 RETRY_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -23,10 +24,19 @@ class Stopping(Overtaken):
         super().__init__("stopped before the batch was stored")
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch that is being stored."""
+
+    batch: Batch
+    running: "Future[None]"
+
+
 @dataclass(slots=True, kw_only=True)
 class Writer:
     """Stores batches in the order they are given, one transaction each.
 
+    While one is stored, what may be stored ahead of the next is, in a transaction of its own.
     While Postgres is away it tries again, and says so; nothing is acknowledged meanwhile.
     """
 
@@ -38,17 +48,19 @@ class Writer:
     pool: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="intake-writer")
     )
-    _batch: Batch | None = None
-    _running: "Future[None] | None" = None
+    ahead: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="intake-ahead")
+    )
+    _begun: deque[Begun] = field(default_factory=deque)
 
     def begin(self, batch: Batch) -> None:
-        """Start to store *batch*; the one before must be finished."""
-        assert self._running is None
-        self._batch = batch
-        self._running = self.pool.submit(self._store, batch)
+        """Start to store *batch*; no more than one may be before it."""
+        assert len(self._begun) < 2
+        ahead = self.ahead.submit(self._store_ahead, batch) if self._begun else None
+        self._begun.append(Begun(batch, self.pool.submit(self._store, batch, ahead)))
 
-    def finish(self, *, keep_alive: Callable[[], None], every_s: float = 3.0) -> Batch | None:
-        """Wait for the batch that was begun, if any; it, once it is stored.
+    def finish(self, *, keep_alive: Callable[[], None], every_s: float = 3.0) -> Batch:
+        """Wait for the batch that was begun first; it, once it is stored.
 
         *keep_alive* is called every *every_s* seconds.
 
@@ -56,29 +68,38 @@ class Writer:
             PositionMoved: it was rolled back, since another consumer had some of it.
             Stopping: it was not stored.
         """
-        if self._running is None:
-            return None
-        while not wait([self._running], timeout=every_s).done:
+        running = self._begun[0].running
+        while not wait([running], timeout=every_s).done:
             keep_alive()
-        running, self._running = self._running, None
-        batch, self._batch = self._batch, None
+        batch = self._begun.popleft().batch
         running.result()
         return batch
 
     @property
-    def batch(self) -> Batch | None:
-        """The batch that was begun and not finished."""
-        return self._batch
+    def begun(self) -> Sequence[Batch]:
+        """The batches that were begun and not finished, the first one first."""
+        return [one.batch for one in self._begun]
 
     def close(self) -> None:
-        """Wait for the thread to end."""
+        """Wait for the threads to end."""
+        self.ahead.shutdown()
         self.pool.shutdown()
 
-    def _store(self, batch: Batch) -> None:
+    def _store_ahead(self, batch: Batch) -> list[Any] | None:
+        try:
+            with self.engine.begin() as conn:
+                return store_ahead(conn, batch)
+        except DBAPIError as error:
+            # Whatever it is, the transaction that counts meets it too, and knows what to do.
+            self.log.debug("nothing was stored ahead", error=first_line(error))
+            return None
+
+    def _store(self, batch: Batch, begun: "Future[list[Any] | None] | None") -> None:
+        ahead = begun and begun.result()
         tries = 0
         while True:
             try:
-                self._store_once(batch)
+                self._store_once(batch, ahead or [None] * len(batch.parts))
             except DBAPIError as error:
                 if not is_passing(error):
                     raise
@@ -90,10 +111,14 @@ class Writer:
             else:
                 return
 
-    def _store_once(self, batch: Batch) -> None:
+    def _store_once(self, batch: Batch, ahead: Sequence[Any]) -> None:
         with self.engine.begin() as conn:
             refused = store_batch(
-                conn, batch, dead_topic=self.dead_topic, payload_max=self.payload_max
+                conn,
+                batch,
+                ahead=ahead,
+                dead_topic=self.dead_topic,
+                payload_max=self.payload_max,
             )
         for topic, count in refused.items():
             if count:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
@@ -52,9 +53,14 @@ def test_a_consumer_killed_between_poll_and_commit_has_stored_nothing(
     assert stream.scalar("SELECT count(*) FROM outbox") == 20
 
 
-def test_a_consumer_that_lost_its_partition_stores_nothing(stream: Stream, start: Intake) -> None:
+@pytest.mark.parametrize("chunk_messages", [5_000, 5])
+def test_a_consumer_that_lost_its_partition_stores_nothing(
+    stream: Stream, start: Intake, chunk_messages: int
+) -> None:
     stream.send(messages(0, 50))
-    first = start("intake", env=dict(stream.env))
+    policy = f'{{"intake": {{"chunk_messages": {chunk_messages}}}}}'
+    # With the smaller chunks there is a batch behind the one that is stored.
+    first = start("intake", env={**stream.env, "APPORTION_POLICY": policy})
     stream.wait_for_jobs(45)
 
     # The first one is stopped dead with messages in its hands, while another group reads on.
