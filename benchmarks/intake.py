@@ -185,10 +185,9 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=60_000)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    home = Path(tempfile.mkdtemp(prefix="apportion-benchmark-"))
-    with broker(home / "kafka") as kafka:
+    with tempfile.TemporaryDirectory() as home, broker(Path(home, "kafka")) as kafka:
         rounds = [
-            one_round(kafka.topics, home / f"round-{n}", asked.jobs, first=n * asked.jobs)
+            one_round(kafka.topics, Path(home, f"round-{n}"), asked.jobs, first=n * asked.jobs)
             for n in range(asked.rounds)
         ]
     print(
