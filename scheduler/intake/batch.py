@@ -93,8 +93,8 @@ def read_part(
 def store_ahead(conn: Connection, batch: Batch) -> list[Any]:
     """Store of *batch* what its parts' handlers may store ahead; what each said, for `store_batch`.
 
-    It counts once the caller's transaction is committed, and need not be on disk by then: what is
-    committed later never gets there before it.
+    It counts once the caller's transaction is committed, and in that session alone.  It need not be
+    on disk by then: what is committed later never gets there before it.
     """
     conn.exec_driver_sql("SET LOCAL synchronous_commit = off")
     return [part.handler.store_ahead(conn, part.said) for part in batch.parts]
@@ -105,7 +105,7 @@ def store_batch(
 ) -> dict[str, int]:
     """Store *batch* in the caller's transaction; how many messages were refused, by topic.
 
-    *ahead* is what `store_ahead` said, None for every part where it was not done.
+    *ahead* is what `store_ahead` said in this session, None for every part where it was not done.
 
     Raises:
         PositionMoved: some of it was taken in by another consumer.  Nothing of it may be kept.

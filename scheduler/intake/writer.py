@@ -4,10 +4,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import Overtaken
@@ -30,6 +31,18 @@ class Begun:
 
     batch: Batch
     running: "Future[None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What was stored ahead of a batch, as its parts' handlers said it.
+
+    It is there for the session that stored it.  Another session may be one of another server, which
+    took over without having heard of it and gives its documents' ids to others.
+    """
+
+    conn: Connection
+    said: list[Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,24 +98,29 @@ class Writer:
         self.ahead.shutdown()
         self.pool.shutdown()
 
-    def _store_ahead(self, batch: Batch) -> list[Any] | None:
-        try:
-            with self.engine.begin() as conn:
-                return store_ahead(conn, batch)
-        except DBAPIError as error:
-            # Whatever it is, the transaction that counts meets it too, and knows what to do.
-            self.log.debug("nothing was stored ahead", error=first_line(error))
-            return None
+    def _store_ahead(self, batch: Batch) -> Ahead | None:
+        with ExitStack() as opened:
+            try:
+                conn = opened.enter_context(self.engine.connect())
+                with conn.begin():
+                    said = store_ahead(conn, batch)
+            except DBAPIError as error:
+                # Whatever it is, the transaction that counts meets it too, and knows what to do.
+                self.log.debug("nothing was stored ahead", error=first_line(error))
+                return None
+            opened.pop_all()
+        return Ahead(conn, said)
 
-    def _store(self, batch: Batch, begun: "Future[list[Any] | None] | None") -> None:
-        ahead = begun and begun.result()
+    def _store(self, batch: Batch, begun: "Future[Ahead | None] | None") -> None:
+        ahead = begun.result() if begun else None
         tries = 0
         while True:
             try:
-                self._store_once(batch, ahead or [None] * len(batch.parts))
+                self._store_once(batch, ahead)
             except DBAPIError as error:
                 if not is_passing(error):
                     raise
+                ahead = None
                 wait_s = RETRY_S[min(tries, len(RETRY_S) - 1)]
                 tries += 1
                 self.log.warning("intake waits for Postgres", tries=tries, error=first_line(error))
@@ -111,12 +129,12 @@ class Writer:
             else:
                 return
 
-    def _store_once(self, batch: Batch, ahead: Sequence[Any]) -> None:
-        with self.engine.begin() as conn:
+    def _store_once(self, batch: Batch, ahead: Ahead | None) -> None:
+        with ahead.conn if ahead else self.engine.connect() as conn, conn.begin():
             refused = store_batch(
                 conn,
                 batch,
-                ahead=ahead,
+                ahead=ahead.said if ahead else [None] * len(batch.parts),
                 dead_topic=self.dead_topic,
                 payload_max=self.payload_max,
             )

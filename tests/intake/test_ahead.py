@@ -11,6 +11,10 @@ from tests.rig.process import ProcessHandle
 
 Intake = Callable[..., ProcessHandle]
 JOBS = 40
+TERMINATE_INTAKE = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'apportion'
+"""
 
 
 @pytest.fixture
@@ -81,3 +85,20 @@ def test_documents_whose_connection_is_lost_come_with_their_jobs(
             conn.execute(text(f"SELECT pg_terminate_backend(pid) {waiting}"))
 
     assert_taken_in_once(backlog)
+
+
+def test_documents_are_stored_again_where_their_server_is_gone(
+    backlog: Stream, start: Intake
+) -> None:
+    with gate(backlog.engine, before="INSERT ON job") as wait_for_insert:
+        start_intake(start, backlog)
+        wait_for_insert()
+        backlog.wait_for("SELECT count(*) = 10 FROM document")
+        with backlog.engine.begin() as conn:
+            # As after a failover to a server that had not heard of them.
+            conn.execute(text(TERMINATE_INTAKE))
+            conn.execute(text("SET LOCAL session_replication_role = replica"))
+            conn.execute(text("DELETE FROM document"))
+
+    assert_taken_in_once(backlog)
+    assert backlog.scalar("SELECT count(*) FROM dead_letter") == 0
