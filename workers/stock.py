@@ -147,7 +147,7 @@ class Stock:
         """Lease parcels, with a share of what their offers take at a time."""
         sharing = self._desk.sharing
         # Read here: flushes go on beside this, and take leases away.
-        known = [lease.parcel_id for lease in self.left]
+        known = list(self.left)
         tries = 0
 
         def take(conn: Connection) -> tuple[list[Leased], Shares, float]:
@@ -168,7 +168,7 @@ class Stock:
         return leased
 
     def _lease_parcels(
-        self, conn: Connection, wanted: int, *, but: list[int] | None
+        self, conn: Connection, wanted: int, *, but: list[Lease] | None
     ) -> list[Leased]:
         """Those that this worker has already beside *but*, where that is said; else new ones."""
         who: Any = {"provider_id": self._provider_id, "worker": self._desk.place.worker}

@@ -43,7 +43,8 @@ _LEASE = text("""
 _HELD_BY = text("""
     SELECT id, attempt, plan_id, offer_id FROM parcel
     WHERE state = 'running' AND held_by = :worker AND provider_id = :provider_id
-      AND id <> ALL(CAST(:but AS bigint[]))
+      AND (id, attempt) NOT IN (
+          SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[])))
 """)
 
 
@@ -93,14 +94,14 @@ def lease_parcels(
 
 
 def held_parcels(
-    conn: Connection, *, provider_id: int, worker: str, but: Collection[int]
+    conn: Connection, *, provider_id: int, worker: str, but: Sequence[Lease]
 ) -> list[Leased]:
-    """The parcels of that provider that *worker* has, those called *but* left out.
+    """The parcels of that provider that *worker* has, the leases *but* left out.
 
     So a worker finds out what became of a lease whose commit was never confirmed.
     """
-    held = conn.execute(_HELD_BY, {"provider_id": provider_id, "worker": worker, "but": list(but)})
-    return _in_order(held)
+    asked = {"provider_id": provider_id, "worker": worker, **_arrays(but)}
+    return _in_order(conn.execute(_HELD_BY, asked))
 
 
 def _in_order(rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Leased]:
@@ -127,7 +128,8 @@ _HELD = """
         ORDER BY parcel.id
         FOR UPDATE OF parcel
     )
-    UPDATE parcel SET {assignments} FROM held WHERE parcel.id = held.id RETURNING parcel.id
+    UPDATE parcel SET {assignments} FROM held WHERE parcel.id = held.id
+    RETURNING parcel.id, parcel.attempt
 """
 _RENEW = text(_HELD.format(assignments="lease_expires_at = now() + :lease"))
 _FINISH = text(_HELD.format(assignments="state = 'done', held_by = NULL, lease_expires_at = NULL"))
@@ -172,9 +174,12 @@ def _touch(
 ) -> set[Lease]:
     if not leases:
         return set()
-    arrays = {
+    rows = conn.execute(statement, _arrays(leases) | values)
+    return {Lease(parcel_id=row.id, attempt=row.attempt) for row in rows}
+
+
+def _arrays(leases: Sequence[Lease]) -> dict[str, object]:
+    return {
         "ids": [lease.parcel_id for lease in leases],
         "attempts": [lease.attempt for lease in leases],
     }
-    ids = set(conn.execute(statement, arrays | values).scalars())
-    return {lease for lease in leases if lease.parcel_id in ids}

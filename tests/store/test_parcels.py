@@ -77,11 +77,27 @@ def test_a_late_report_is_turned_away(conn: Connection, report: object) -> None:
     rescue_parcels(conn, limit=10)
     [fresh] = take(conn, "b")
 
-    def told(held: Lease) -> set[Lease]:
-        return renew(conn, [held], lease=MINUTE) if report is renew else report(conn, [held])  # type: ignore[operator,no-any-return]
+    assert told(conn, report, [stale]) == set()
+    assert told(conn, report, [fresh]) == {fresh}
 
-    assert told(stale) == set()
-    assert told(fresh) == {fresh}
+
+@pytest.mark.parametrize("report", [renew, finish, release])
+def test_a_worker_that_has_its_lost_parcel_again_has_one_lease_and_not_two(
+    conn: Connection, report: object
+) -> None:
+    add_parcels(conn, 1)
+    [stale] = take(conn, "a")
+    expire(conn)
+    rescue_parcels(conn, limit=10)
+    [fresh] = take(conn, "a")
+
+    assert told(conn, report, [stale, fresh]) == {fresh}
+
+
+def told(conn: Connection, report: object, leases: list[Lease]) -> set[Lease]:
+    if report is renew:
+        return renew(conn, leases, lease=MINUTE)
+    return report(conn, leases)  # type: ignore[operator,no-any-return]
 
 
 def test_a_parcel_that_is_given_back_may_be_leased_as_often_as_before(conn: Connection) -> None:

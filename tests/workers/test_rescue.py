@@ -1,6 +1,7 @@
 """Parcels whose worker is gone, and workers that come back after their parcel is."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -8,12 +9,13 @@ from aiohttp import web
 from sqlalchemy import Connection, Engine, text
 
 from scheduler.planning.rescue import rescue_all
+from scheduler.store.parcels import Leased, lease_parcels
 from scheduler.store.settlement import PurseDiffers
 from tests.workers.audit import assert_books_are_right, count, job_states, total_nusd
 from tests.workers.bench import desk_for, policy, work_off
 from tests.workers.planned import add_budget, listing, plan, wishes
 from tests.workers.stub import Stub, serving, until, when_told
-from workers import drain, loop
+from workers import drain, loop, stock
 from workers.flush import Batch, Flushed, House, flush
 
 
@@ -70,6 +72,47 @@ def test_a_late_report_is_dropped_and_its_bill_is_posted(engine: Engine) -> None
         assert_books_are_right(conn)
 
 
+def test_a_worker_that_gets_its_lost_parcel_again_drops_its_own_late_reports(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    are_out = threading.Event()
+
+    def rescued_before(conn: Connection, **asked: Any) -> list[Leased]:
+        # The worker itself is the first to ask, before it has heard that it lost anything.
+        if are_out.is_set():
+            are_out.clear()
+            expire_leases(engine)
+            assert rescue_all(engine).ready == 1
+        return lease_parcels(conn, **asked)
+
+    async def scene() -> None:
+        async with serving(when_told) as stub:
+            offers = [listing("acme/m", url=stub.url)]
+            with engine.begin() as conn:
+                add_budget(conn, 10)
+                plan(conn, wishes(6), listings=offers)
+            monkeypatch.setattr(stock, "lease_parcels", rescued_before)
+            async with desk_for(engine, offers, policy=policy(lease_s=0.6)) as desk:
+                working = asyncio.create_task(work_off(desk, "acme"))
+                await called(stub, 6)
+                are_out.set()
+                await called(stub, 12)
+                stub.gate.set()
+                await working
+
+    loop.run(scene())
+
+    assert leases_of(engine) == [("done", 2)]
+    with engine.begin() as conn:
+        assert job_states(conn) == {"done": 6}
+        winners = conn.execute(
+            text("SELECT DISTINCT fence FROM result JOIN attempt ON attempt.id = attempt_id")
+        )
+        assert winners.scalars().all() == [2]
+        assert total_nusd(conn, "waste") == total_nusd(conn, "posting") > 0
+        assert_books_are_right(conn)
+
+
 def test_a_bill_that_is_posted_while_the_job_is_done_again_is_in_its_cost(engine: Engine) -> None:
     async def scene() -> None:
         async with serving(when_told) as late, serving(when_told) as quick:
@@ -116,8 +159,10 @@ def test_calls_that_wait_are_not_made_once_their_parcel_is_anothers(engine: Engi
                 desk_for(engine, [slow], worker="late", policy=few) as at_late,
                 desk_for(engine, [fast], worker="quick") as at_quick,
             ):
-                working = asyncio.create_task(work_off(at_late, "acme"))
+                # Once it has leased it leases no more: the parcel is for the other one.
+                working = asyncio.create_task(work_off(at_late, "acme", for_s=0.5))
                 await called(late, 4)
+                await asyncio.sleep(0.5)
                 expire_leases(engine)
                 noted = rescue_all(engine).unknown_attempts
                 await work_off(at_quick, "acme")
