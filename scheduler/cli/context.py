@@ -81,8 +81,6 @@ def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]
             _bring_up(engine, url)
         else:
             _check(engine, url)
-        with engine.begin() as conn:
-            ensure_partitions(conn)
         service = Service(
             engine=engine,
             database_url=url_text(url),
@@ -90,6 +88,8 @@ def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]
             embedded=settings.database_url is None,
         )
         try:
+            with engine.begin() as conn:
+                ensure_partitions(conn)
             yield service
         except DBAPIError as error:
             if isinstance(error.orig, psycopg.errors.DiskFull):

@@ -11,8 +11,10 @@ import psycopg
 import pytest
 from psycopg import OperationalError
 from pydantic import SecretStr
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from scheduler.cli import context
 from scheduler.cli.context import DatabaseAway, DiskFull, failure, open_service
 from scheduler.cli.main import COMMANDS, Commands, apportion
 from scheduler.settings import Settings
@@ -100,6 +102,22 @@ def test_a_refused_login_is_told_without_the_way_to_it() -> None:
 
     assert isinstance(error, DBAPIError)
     assert failure(error) == 'password authentication failed for user "u"'
+
+
+def test_a_session_that_is_lost_as_the_service_opens_is_told_as_an_absent_database(
+    database_url: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(conn: Connection) -> None:
+        its_pid = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with engine.begin() as above:
+            above.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": its_pid})
+        conn.execute(text("SELECT 1"))
+
+    monkeypatch.setattr(context, "ensure_partitions", lost)
+    settings = Settings(database_url=SecretStr(database_url))
+
+    with pytest.raises(DatabaseAway, match="terminating connection"), open_service(settings):
+        pass
 
 
 def test_a_full_disk_of_the_database_is_told_as_one(database_url: str) -> None:
