@@ -77,10 +77,6 @@ def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]
             url = postgres_url(stack.enter_context(embedded.start(settings.home)).url)
         engine = open_engine(url_text(url), pool_size=pool_size)
         stack.callback(engine.dispose)
-        if settings.database_url is None:
-            _bring_up(engine, url)
-        else:
-            _check(engine, url)
         service = Service(
             engine=engine,
             database_url=url_text(url),
@@ -88,6 +84,10 @@ def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]
             embedded=settings.database_url is None,
         )
         try:
+            if service.embedded:
+                _bring_up(engine, url)
+            else:
+                _check(engine, url)
             with engine.begin() as conn:
                 ensure_partitions(conn)
             yield service
