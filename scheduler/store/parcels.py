@@ -43,8 +43,6 @@ _LEASE = text("""
 _HELD_BY = text("""
     SELECT id, attempt, plan_id, offer_id FROM parcel
     WHERE state = 'running' AND held_by = :worker AND provider_id = :provider_id
-      AND (id, attempt) NOT IN (
-          SELECT * FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[])))
 """)
 
 
@@ -94,14 +92,14 @@ def lease_parcels(
 
 
 def held_parcels(
-    conn: Connection, *, provider_id: int, worker: str, but: Sequence[Lease]
+    conn: Connection, *, provider_id: int, worker: str, but: Collection[Lease]
 ) -> list[Leased]:
     """The parcels of that provider that *worker* has, the leases *but* left out.
 
     So a worker finds out what became of a lease whose commit was never confirmed.
     """
-    asked = {"provider_id": provider_id, "worker": worker, **_arrays(but)}
-    return _in_order(conn.execute(_HELD_BY, asked))
+    held = conn.execute(_HELD_BY, {"provider_id": provider_id, "worker": worker})
+    return [one for one in _in_order(held) if one.lease not in but]
 
 
 def _in_order(rows: Iterable[Row[*tuple[Any, ...]]]) -> list[Leased]:
@@ -174,12 +172,9 @@ def _touch(
 ) -> set[Lease]:
     if not leases:
         return set()
-    rows = conn.execute(statement, _arrays(leases) | values)
-    return {Lease(parcel_id=row.id, attempt=row.attempt) for row in rows}
-
-
-def _arrays(leases: Sequence[Lease]) -> dict[str, object]:
-    return {
+    arrays = {
         "ids": [lease.parcel_id for lease in leases],
         "attempts": [lease.attempt for lease in leases],
     }
+    rows = conn.execute(statement, arrays | values)
+    return {Lease(parcel_id=row.id, attempt=row.attempt) for row in rows}

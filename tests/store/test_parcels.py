@@ -7,7 +7,14 @@ from sqlalchemy import Connection, Engine, text
 
 from scheduler.domain.work import Lease
 from scheduler.store.calling import provider_id
-from scheduler.store.parcels import finish, lease_parcels, release, renew, waiting
+from scheduler.store.parcels import (
+    finish,
+    held_parcels,
+    lease_parcels,
+    release,
+    renew,
+    waiting,
+)
 from scheduler.store.rescue import rescue_parcels
 from tests.workers.planned import add_budget, listing, plan, wishes
 
@@ -31,6 +38,16 @@ def expire(conn: Connection) -> None:
     conn.execute(
         text("UPDATE parcel SET lease_expires_at = now() - interval '1 s' WHERE state = 'running'")
     )
+
+
+def lost_by_a(conn: Connection, *, taken_by: str) -> tuple[Lease, Lease]:
+    """The lease that worker a lost, and the one that stands, of the same parcel."""
+    add_parcels(conn, 1)
+    [stale] = take(conn, "a")
+    expire(conn)
+    rescue_parcels(conn, limit=10)
+    [fresh] = take(conn, taken_by)
+    return stale, fresh
 
 
 def test_two_workers_never_lease_the_same_parcel(engine: Engine) -> None:
@@ -71,11 +88,7 @@ def test_a_parcel_whose_leases_are_used_up_is_not_leased_again(conn: Connection)
 
 @pytest.mark.parametrize("report", [renew, finish, release])
 def test_a_late_report_is_turned_away(conn: Connection, report: object) -> None:
-    add_parcels(conn, 1)
-    [stale] = take(conn, "a")
-    expire(conn)
-    rescue_parcels(conn, limit=10)
-    [fresh] = take(conn, "b")
+    stale, fresh = lost_by_a(conn, taken_by="b")
 
     assert told(conn, report, [stale]) == set()
     assert told(conn, report, [fresh]) == {fresh}
@@ -85,13 +98,21 @@ def test_a_late_report_is_turned_away(conn: Connection, report: object) -> None:
 def test_a_worker_that_has_its_lost_parcel_again_has_one_lease_and_not_two(
     conn: Connection, report: object
 ) -> None:
-    add_parcels(conn, 1)
-    [stale] = take(conn, "a")
-    expire(conn)
-    rescue_parcels(conn, limit=10)
-    [fresh] = take(conn, "a")
+    stale, fresh = lost_by_a(conn, taken_by="a")
 
     assert told(conn, report, [stale, fresh]) == {fresh}
+
+
+def test_a_worker_finds_the_lease_that_it_has_of_a_parcel_that_it_lost(conn: Connection) -> None:
+    stale, fresh = lost_by_a(conn, taken_by="a")
+    found = provider_id(conn, "acme")
+    assert found is not None
+
+    def held(*, but: list[Lease]) -> list[Lease]:
+        return [one.lease for one in held_parcels(conn, provider_id=found, worker="a", but=but)]
+
+    assert held(but=[stale]) == [fresh]
+    assert held(but=[stale, fresh]) == []
 
 
 def told(conn: Connection, report: object, leases: list[Lease]) -> set[Lease]:
