@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from sqlalchemy import Connection, Engine, text
 
+from scheduler.domain.listing import Listing
 from scheduler.planning.rescue import rescue_all
 from scheduler.store.parcels import Leased, lease_parcels
 from scheduler.store.settlement import PurseDiffers
@@ -17,6 +18,13 @@ from tests.workers.planned import add_budget, listing, plan, wishes
 from tests.workers.stub import Stub, serving, until, when_told
 from workers import drain, loop, stock
 from workers.flush import Batch, Flushed, House, flush
+
+
+def planned(engine: Engine, jobs: int, offers: list[Listing]) -> None:
+    """That many jobs in one parcel, for the first of *offers*, under a budget that covers them."""
+    with engine.begin() as conn:
+        add_budget(conn, 10)
+        plan(conn, wishes(jobs), listings=offers)
 
 
 def expire_leases(engine: Engine) -> None:
@@ -34,6 +42,17 @@ def leases_of(engine: Engine) -> list[tuple[str, int]]:
         return [tuple(row) for row in conn.execute(text("SELECT state, attempt FROM parcel"))]
 
 
+def assert_done_and_paid_twice(conn: Connection) -> None:
+    """All six jobs have the second lease's answers; what the first one's cost is waste."""
+    assert job_states(conn) == {"done": 6}
+    winners = conn.execute(
+        text("SELECT DISTINCT fence FROM result JOIN attempt ON attempt.id = attempt_id")
+    )
+    assert winners.scalars().all() == [2]
+    assert total_nusd(conn, "waste") == total_nusd(conn, "posting") > 0
+    assert_books_are_right(conn)
+
+
 async def called(stub: Stub, calls: int) -> None:
     await until(lambda: len(stub.keys) >= calls)
 
@@ -42,9 +61,7 @@ def test_a_late_report_is_dropped_and_its_bill_is_posted(engine: Engine) -> None
     async def scene() -> None:
         async with serving(when_told) as late, serving() as quick:
             slow, fast = listing("acme/m", url=late.url), listing("acme/m", url=quick.url)
-            with engine.begin() as conn:
-                add_budget(conn, 10)
-                plan(conn, wishes(6), listings=[slow])
+            planned(engine, 6, [slow])
             async with (
                 desk_for(engine, [slow], worker="late") as at_late,
                 desk_for(engine, [fast], worker="quick") as at_quick,
@@ -62,14 +79,8 @@ def test_a_late_report_is_dropped_and_its_bill_is_posted(engine: Engine) -> None
     loop.run(scene())
 
     with engine.begin() as conn:
-        assert job_states(conn) == {"done": 6}
-        winners = conn.execute(
-            text("SELECT DISTINCT fence FROM result JOIN attempt ON attempt.id = attempt_id")
-        )
-        assert winners.scalars().all() == [2]
         assert count(conn, "attempt", "state = 'unknown'") == 0
-        assert total_nusd(conn, "waste") == total_nusd(conn, "posting") > 0
-        assert_books_are_right(conn)
+        assert_done_and_paid_twice(conn)
 
 
 def test_a_worker_that_gets_its_lost_parcel_again_drops_its_own_late_reports(
@@ -88,9 +99,7 @@ def test_a_worker_that_gets_its_lost_parcel_again_drops_its_own_late_reports(
     async def scene() -> None:
         async with serving(when_told) as stub:
             offers = [listing("acme/m", url=stub.url)]
-            with engine.begin() as conn:
-                add_budget(conn, 10)
-                plan(conn, wishes(6), listings=offers)
+            planned(engine, 6, offers)
             monkeypatch.setattr(stock, "lease_parcels", rescued_before)
             async with desk_for(engine, offers, policy=policy(lease_s=0.6)) as desk:
                 working = asyncio.create_task(work_off(desk, "acme"))
@@ -104,22 +113,14 @@ def test_a_worker_that_gets_its_lost_parcel_again_drops_its_own_late_reports(
 
     assert leases_of(engine) == [("done", 2)]
     with engine.begin() as conn:
-        assert job_states(conn) == {"done": 6}
-        winners = conn.execute(
-            text("SELECT DISTINCT fence FROM result JOIN attempt ON attempt.id = attempt_id")
-        )
-        assert winners.scalars().all() == [2]
-        assert total_nusd(conn, "waste") == total_nusd(conn, "posting") > 0
-        assert_books_are_right(conn)
+        assert_done_and_paid_twice(conn)
 
 
 def test_a_bill_that_is_posted_while_the_job_is_done_again_is_in_its_cost(engine: Engine) -> None:
     async def scene() -> None:
         async with serving(when_told) as late, serving(when_told) as quick:
             slow, fast = listing("acme/m", url=late.url), listing("acme/m", url=quick.url)
-            with engine.begin() as conn:
-                add_budget(conn, 10)
-                plan(conn, wishes(3), listings=[slow])
+            planned(engine, 3, [slow])
             async with (
                 desk_for(engine, [slow], worker="late") as at_late,
                 desk_for(engine, [fast], worker="quick") as at_quick,
@@ -151,18 +152,17 @@ def test_calls_that_wait_are_not_made_once_their_parcel_is_anothers(engine: Engi
         async with serving(when_told) as late, serving() as quick:
             slow = listing("acme/m", url=late.url, concurrency=8)
             fast = listing("acme/m", url=quick.url)
-            with engine.begin() as conn:
-                add_budget(conn, 10)
-                plan(conn, wishes(6), listings=[slow])
+            planned(engine, 6, [slow])
             few = policy(lease_s=0.6, concurrency=4)
             async with (
                 desk_for(engine, [slow], worker="late", policy=few) as at_late,
                 desk_for(engine, [fast], worker="quick") as at_quick,
             ):
                 # Once it has leased it leases no more: the parcel is for the other one.
-                working = asyncio.create_task(work_off(at_late, "acme", for_s=0.5))
+                leasing_s = 0.5
+                working = asyncio.create_task(work_off(at_late, "acme", for_s=leasing_s))
                 await called(late, 4)
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(leasing_s)
                 expire_leases(engine)
                 noted = rescue_all(engine).unknown_attempts
                 await work_off(at_quick, "acme")
@@ -193,9 +193,7 @@ def test_calls_that_wait_are_not_made_once_nobody_can_settle_them(
     async def scene() -> tuple[int, int]:
         async with serving() as stub:
             offers = [listing("acme/m", url=stub.url, requests_per_minute=600)]
-            with engine.begin() as conn:
-                add_budget(conn, 10)
-                plan(conn, wishes(60), listings=offers)
+            planned(engine, 60, offers)
             monkeypatch.setattr(drain, "flush", broken)
             async with desk_for(engine, offers) as desk:
                 with pytest.raises(PurseDiffers):
@@ -212,9 +210,7 @@ def test_a_call_whose_worker_died_keeps_its_money_until_it_is_resolved(engine: E
     async def scene() -> None:
         async with serving(when_told) as stub:
             offers = [listing("acme/m", url=stub.url)]
-            with engine.begin() as conn:
-                add_budget(conn, 10)
-                plan(conn, wishes(6), listings=offers)
+            planned(engine, 6, offers)
             async with desk_for(engine, offers) as desk:
                 working = asyncio.create_task(work_off(desk, "acme"))
                 await called(stub, 6)
@@ -235,9 +231,7 @@ def test_a_lease_is_renewed_for_as_long_as_its_worker_lives(engine: Engine) -> N
     async def scene() -> None:
         async with serving(when_told) as stub:
             offers = [listing("acme/m", url=stub.url)]
-            with engine.begin() as conn:
-                add_budget(conn, 10)
-                plan(conn, wishes(2), listings=offers)
+            planned(engine, 2, offers)
             async with desk_for(engine, offers, policy=policy(lease_s=0.6)) as desk:
                 working = asyncio.create_task(work_off(desk, "acme"))
                 await called(stub, 2)
@@ -279,9 +273,8 @@ def test_a_parcel_that_killed_every_worker_goes_back_to_the_queue(engine: Engine
 
 def test_a_lease_that_still_runs_is_left_alone(engine: Engine) -> None:
     offers = [listing("acme/m", url="http://127.0.0.1:9/v1")]
+    planned(engine, 1, offers)
     with engine.begin() as conn:
-        add_budget(conn, 10)
-        plan(conn, wishes(1), listings=offers)
         conn.execute(
             text(
                 "UPDATE parcel SET state = 'running', attempt = 1, held_by = 'x',"
@@ -306,9 +299,7 @@ def test_what_was_tried_before_a_worker_died_is_not_tried_again(engine: Engine) 
     async def scene() -> Stub:
         async with serving(refuse_small) as stub:
             offers = [listing("acme/small", url=stub.url), listing("acme/large", url=stub.url)]
-            with engine.begin() as conn:
-                add_budget(conn, 10)
-                plan(conn, wishes(4), listings=offers)
+            planned(engine, 4, offers)
             async with desk_for(engine, offers) as desk:
                 working = asyncio.create_task(work_off(desk, "acme"))
                 await called(stub, 8)
@@ -333,9 +324,7 @@ def test_a_worker_that_is_told_to_stop_settles_and_gives_back_the_rest(engine: E
     async def scene() -> Stub:
         async with serving(when_told) as stub:
             offers = [listing("acme/m", url=stub.url, concurrency=4)]
-            with engine.begin() as conn:
-                add_budget(conn, 10)
-                plan(conn, wishes(50), listings=offers)
+            planned(engine, 50, offers)
             async with desk_for(engine, offers) as desk:
                 working = asyncio.create_task(work_off(desk, "acme"))
                 await called(stub, 4)
@@ -358,9 +347,7 @@ def test_a_call_that_does_not_end_before_the_worker_must_is_unknown(engine: Engi
     async def scene() -> None:
         async with serving(when_told) as stub:
             offers = [listing("acme/m", url=stub.url, concurrency=4)]
-            with engine.begin() as conn:
-                add_budget(conn, 10)
-                plan(conn, wishes(10), listings=offers)
+            planned(engine, 10, offers)
             async with desk_for(engine, offers, policy=policy(stop_s=0.1)) as desk:
                 working = asyncio.create_task(work_off(desk, "acme"))
                 await called(stub, 4)
