@@ -111,8 +111,8 @@ def plan(conn: Connection, jobs: range) -> None:
 
 def flush(conn: Connection, jobs: range) -> None:
     calls = [
-        [str(UUID(int=job)), job, 1, 1, "summarize-1", "00" * 32, "none", "succeeded", 60, 20, 20,
-         "stop", "m-1", f"r{job}", SEAL.hexdigest()]
+        [str(UUID(int=job)), job, 1, 1, 1, "summarize-1", "00" * 32, "none", "succeeded", 60, 20,
+         20, "stop", "m-1", f"r{job}", SEAL.hexdigest()]
         for job in jobs
     ]  # fmt: skip
     body = {"facts": CALL_FACTS, "calls": calls, "worker": "w"}

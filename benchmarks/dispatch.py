@@ -29,7 +29,7 @@ import structlog
 from sqlalchemy import Engine, text
 
 from scheduler.domain.listing import Listing
-from scheduler.domain.policy import WorkPolicy
+from scheduler.domain.policy import Policy, WorkPolicy
 from scheduler.store import embedded
 from scheduler.store.connect import open_engine
 from scheduler.store.migrate import upgrade
@@ -173,10 +173,15 @@ def planned(engine: Engine, offers: list[Listing], *, jobs: int, size: int, star
 def worker(engine: Engine, offers: list[Listing], *, jobs: int) -> Rate:
     """Jobs a second of one worker process, from the first bell to the last settlement."""
     access = {one.offer.name: one.access for one in offers}
-    place = Place(
-        worker="worker", stream="work-1", topic="documents.results", wait_s=60, wait_most_s=60
-    )
     policy = WorkPolicy(concurrency=CONCURRENCY)
+    place = Place(
+        worker="worker",
+        stream="work-1",
+        policy=Policy(work=policy).digest().hex(),
+        topic="documents.results",
+        wait_s=60,
+        wait_most_s=60,
+    )
     with engine.begin() as conn:
         first = conn.execute(text("SELECT min(id) FROM parcel WHERE state = 'ready'")).scalar_one()
     with running(engine, access_to=lambda: access, policy=policy, place=place) as floor:

@@ -50,6 +50,7 @@ class Place:
     Attributes:
         worker: its name in leases and logs; nobody else's.
         stream: where its evidence goes; one process's at a time.
+        policy: the digest (hex) of all that it works under.
         topic: of the results' events.
         wait_s: how long a job that is given back waits before it is planned again; twice as
             long each time, up to *wait_most_s*.
@@ -57,6 +58,7 @@ class Place:
 
     worker: str
     stream: str
+    policy: str
     topic: str
     wait_s: float
     wait_most_s: float
@@ -117,6 +119,7 @@ class Desk:
         return House(
             worker=self.place.worker,
             stream=self.place.stream,
+            policy=self.place.policy,
             topic=self.place.topic,
             lease=timedelta(seconds=self.policy.lease_s),
             wait_s=self.place.wait_s,

@@ -73,6 +73,7 @@ class House:
 
     Attributes:
         worker: who holds the leases; *stream* is where its evidence goes.
+        policy: the digest (hex) of the one that it works under, for the evidence.
         topic: of the results' events.
         wait_s, wait_most_s: how long a job that is given back waits, the first time and ever.
         names: of the offers, by id.
@@ -80,6 +81,7 @@ class House:
 
     worker: str
     stream: str
+    policy: str
     topic: str
     lease: timedelta
     wait_s: float
@@ -275,10 +277,21 @@ def _reservation(one: Next) -> Entry:
 
 
 def _prove(conn: Connection, settled: Settlement, house: House) -> None:
-    """Chain a record of the calls, and of the jobs that failed: the digest of each one's reason."""
+    """Chain a record of the calls, of the jobs that failed, and of those that are given back.
+
+    Of a failure it has the digest of its reason.
+    """
     failed = [(one.job_id, one.digest.hex()) for one in settled.results if one.attempt_id is None]
-    if settled.calls or failed:
-        body: dict[str, Any] = {"facts": CALL_FACTS, "calls": settled.calls, "worker": house.worker}
-        if failed:
-            body["failed"] = failed
-        append(conn, stream=house.stream, kind="calls", bodies=[body])
+    if not (settled.calls or failed or settled.returned):
+        return
+    body: dict[str, Any] = {
+        "facts": CALL_FACTS,
+        "calls": settled.calls,
+        "worker": house.worker,
+        "policy": house.policy,
+    }
+    if failed:
+        body["failed"] = failed
+    if settled.returned:
+        body["returned"] = settled.returned
+    append(conn, stream=house.stream, kind="calls", bodies=[body])

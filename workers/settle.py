@@ -23,6 +23,7 @@ from workers.inhand import InHand, Outcome, Turn
 CALL_FACTS = (
     "attempt",
     "job",
+    "parcel",
     "offer",
     "price",
     "prompt",
@@ -51,7 +52,14 @@ class Short:
 
 @dataclass(slots=True, kw_only=True)
 class Settlement:
-    """What a flush writes, each list for one table; *purses* are the hands' afterwards."""
+    """What a flush writes, each list for one table.
+
+    Attributes:
+        calls: for the evidence; rows of `CALL_FACTS`.
+        returned: for the evidence; the jobs that are given back, with what came of each option
+            that was tried (offer, reduction, trouble).
+        purses: the hands' afterwards.
+    """
 
     moves: list[JobMove] = field(default_factory=list)
     ended: list[Ended] = field(default_factory=list)
@@ -61,6 +69,7 @@ class Settlement:
     messages: list[tuple[str, str]] = field(default_factory=list)
     judgements: list[Judgement] = field(default_factory=list)
     calls: list[list[Any]] = field(default_factory=list)
+    returned: list[tuple[int, list[tuple[int, str, str]]]] = field(default_factory=list)
     purses: list[tuple[InHand, Purse]] = field(default_factory=list)
 
 
@@ -164,7 +173,9 @@ def _settle(
                 wait_s=wait_s,
             )
         )
-    if over and state is not JobState.QUEUED:
+    if state is JobState.QUEUED:
+        book.returned.append((hand.job.job_id, _troubles(turn)))
+    elif over:
         _publish(book, turn, after, seal, names=names, at=at)
     book.purses.append((hand, after))
 
@@ -198,6 +209,14 @@ def _bill(
         book.shorts.append(Short(outcome=outcome, kind=kind, amount_nusd=short_nusd))
 
 
+def _troubles(turn: Turn) -> list[tuple[int, str, str]]:
+    """What came of every option that was tried for its job."""
+    troubles = list(turn.hand.troubles)
+    if turn.outcome is not None and turn.outcome.trouble is not None:
+        troubles.append((turn.outcome.noted.option, turn.outcome.trouble))
+    return [(option.offer_id, option.reduction, trouble) for option, trouble in troubles]
+
+
 def _error(outcome: Outcome) -> str | None:
     if outcome.trouble is None:
         return outcome.error
@@ -210,6 +229,7 @@ def _facts(outcome: Outcome, seal: bytes | None) -> list[Any]:
     return [
         str(noted.id),
         noted.hand.job.job_id,
+        noted.hand.job.lease.parcel_id,
         noted.option.offer_id,
         noted.option.price_id,
         noted.prompt_version,

@@ -18,6 +18,7 @@ from scheduler.domain.errors import Refused
 from scheduler.domain.listing import Listing, ProviderAccess
 from scheduler.logs import Redactor, configure, known_secrets
 from scheduler.settings import Settings, read_settings
+from scheduler.store.policy_records import prove_policy
 from scheduler.store.slots import own_slot
 from workers.app import celery_app, serve
 from workers.desk import Place
@@ -82,10 +83,13 @@ def command(*, providers: str, processes: int) -> None:
 def _work(settings: Settings, service: Service, providers: list[str]) -> int:
     policies = settings.policies
     worker = f"{uuid4().hex[:6]}-{os.getpid()}@{socket.gethostname()}"
+    with service.engine.begin() as conn:
+        prove_policy(conn, policies)
     with own_slot(service.engine) as slot:
         place = Place(
             worker=worker,
             stream=f"work-{slot}",
+            policy=policies.digest().hex(),
             topic=settings.results_topic,
             wait_s=policies.plan.deferral_s,
             wait_most_s=policies.plan.deferral_max_s,

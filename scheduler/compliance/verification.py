@@ -1,6 +1,7 @@
 """The whole audit: the chains, and the books, each held against what it must agree with."""
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,7 @@ from scheduler.compliance.chain import ChainCount, chain_faults
 from scheduler.compliance.checkpoint import Checkpoint
 from scheduler.domain.decision import decisions_digest
 from scheduler.domain.errors import Broken
+from scheduler.domain.policy import figures_digest
 from scheduler.store.audit_books import BOOKS, disagreements
 from scheduler.store.audit_read import (
     all_decisions,
@@ -25,6 +27,8 @@ from scheduler.store.audit_read import (
     plan_digests,
 )
 from scheduler.store.evidence import heads
+from scheduler.store.policy_records import STREAM as POLICY_STREAM
+from scheduler.store.policy_records import policies_of_plans, policy_records
 from scheduler.store.reports import budget_standings
 
 CHAIN = "the chain of records"
@@ -32,6 +36,7 @@ CHECKPOINT = "the chain against the checkpoint"
 DECISIONS = "decisions against their plans' digests"
 RESULTS = "results against their digests"
 BUDGETS = "the ledger against the budgets"
+POLICIES = "plans against the policies on record"
 ALTERED_DECISIONS = "a decision was altered, put in or taken away"
 UNREADABLE = "cannot be told: a record's body is not what the service writes"
 FINDINGS_MAX = 1_000
@@ -76,6 +81,7 @@ def verify(conn: Connection, *, checkpoint: Checkpoint | None = None) -> Audit:
     checks[DECISIONS] = _decisions(conn)
     checks[RESULTS] = _results(conn)
     checks[BUDGETS] = _budgets(conn)
+    checks[POLICIES] = _policies(conn)
     checks |= {name: _books(conn, name) for name in BOOKS}
     findings: list[Finding] = []
     seconds: dict[str, float] = {}
@@ -138,6 +144,34 @@ def _budgets(conn: Connection) -> Iterator[Finding]:
         if standing.free_nusd < 0:
             what = f"has {-standing.free_nusd} nUSD less than nothing free"
             yield Finding(check=BUDGETS, where=where, what=what)
+
+
+def _policies(conn: Connection) -> Iterator[Finding]:
+    known = set()
+    for seq, body in policy_records(conn):
+        named = _policy_named(body)
+        if named is None:
+            what = "the figures of a policy are not those of its digest"
+            yield _at(POLICIES, stream=POLICY_STREAM, seq=seq, what=what)
+        else:
+            known.add(named)
+    # An older program recorded none.
+    is_kept = False
+    for plan_id, named in policies_of_plans(conn):
+        is_kept = is_kept or named in known
+        if is_kept and named not in known:
+            what = "went by a policy of which no record tells"
+            yield Finding(check=POLICIES, where=f"plan {plan_id}", what=what)
+
+
+def _policy_named(body: str) -> str | None:
+    """The digest (hex) that a record's *body* names, if its figures have it."""
+    try:
+        said = json.loads(body)
+        named = str(said["digest"])
+        return named if figures_digest(said["policy"]).hex() == named else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _books(conn: Connection, name: str) -> Iterator[Finding]:

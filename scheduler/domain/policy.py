@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from scheduler.domain.errors import Refused
 from scheduler.domain.evidence import canonical, digest
@@ -316,4 +317,9 @@ class Policy:
 
     def digest(self) -> bytes:
         """SHA-256 (32 bytes) of every figure."""
-        return digest(canonical(dataclasses.asdict(self)).encode())
+        return figures_digest(dataclasses.asdict(self))
+
+
+def figures_digest(figures: Mapping[str, Any]) -> bytes:
+    """SHA-256 (32 bytes) of a policy's *figures*, spelled out as a record of it has them."""
+    return digest(canonical(figures).encode())

@@ -15,7 +15,7 @@ from scheduler.domain.errors import BudgetExceeded, Overtaken
 from scheduler.domain.job import JobState, Task
 from scheduler.domain.ledger import EntryKind
 from scheduler.domain.money import usd_from_nusd
-from scheduler.domain.policy import PlanObjective, PlanPolicy
+from scheduler.domain.policy import PlanObjective, Policy
 from scheduler.optimise.result import Result as Solved
 from scheduler.planning.carry import Left
 from scheduler.planning.decisions import Chosen, Packing
@@ -32,6 +32,7 @@ from scheduler.store.planned_jobs import (
     put_off,
 )
 from scheduler.store.plans import NewPlan, add_decisions, add_plan
+from scheduler.store.policy_records import prove_policy
 from scheduler.store.settlement import Result, write_outbox, write_results
 from scheduler.store.tables.jobs import job as job_table
 
@@ -53,7 +54,7 @@ class Draft:
     Attributes:
         kind: of its window.
         decisions: a row per job, in the order of their ids.
-        inputs: digests (hex) of what it went by.
+        inputs: digests (hex) of what it went by, and the offers that rested.
         objective: what its value adds up.
     """
 
@@ -83,8 +84,8 @@ class Draft:
         return int(self.chosen.cost_nusd.astype(object).sum())
 
 
-def commit(conn: Connection, draft: Draft, *, policy: PlanPolicy, results_topic: str) -> int:
-    """Write *draft*; the plan's id.  The caller owns the transaction.
+def commit(conn: Connection, draft: Draft, *, policy: Policy, results_topic: str) -> int:
+    """Write *draft*, made under *policy*; the plan's id.  The caller owns the transaction.
 
     Raises:
         JobsMoved, BudgetsMoved: the world is not as it was read; roll back, and plan again.
@@ -98,7 +99,7 @@ def commit(conn: Connection, draft: Draft, *, policy: PlanPolicy, results_topic:
         draft.packing.parcels,
         ids=ids,
         plan_id=plan_id,
-        attempt_limit=policy.parcel_attempts,
+        attempt_limit=policy.plan.parcel_attempts,
     )
     _move_jobs(conn, draft, plan_id=plan_id, parcel_ids=ids)
     add_decisions(conn, plan_id=plan_id, rows=draft.decisions)
@@ -107,6 +108,7 @@ def commit(conn: Connection, draft: Draft, *, policy: PlanPolicy, results_topic:
         book(conn, _entries(draft, plan_id))
     except (BudgetExceeded, NoBudget) as error:
         raise BudgetsMoved(str(error)) from None
+    prove_policy(conn, policy)
     append(conn, stream=STREAM, kind="plan", bodies=[_evidence(draft, plan_id, digest)])
     return plan_id
 

@@ -197,9 +197,7 @@ def _paid_for(facts: Facts) -> NDArray[np.bool_]:
 
 
 def _awake(facts: Facts) -> NDArray[np.bool_]:
-    awake = [
-        one.resting_until is None or one.resting_until <= facts.now for one in facts.options.offers
-    ]
+    awake = [not one.rests(facts.now) for one in facts.options.offers]
     return np.array(awake, np.bool_)[facts.options.offer_of][None, :]
 
 

@@ -145,7 +145,7 @@ def _plan(
             return None
         try:
             with duty.begin():
-                plan_id = commit(duty, draft, policy=policy.plan, results_topic=results_topic)
+                plan_id = commit(duty, draft, policy=policy, results_topic=results_topic)
             return outcome_of(draft, plan_id=plan_id)
         except Overtaken as moved:
             if not left:
@@ -243,13 +243,15 @@ def _spelled_out(
 
 
 def _inputs(case: Case, *, policy: Policy, estimators: Estimators) -> dict[str, Any]:
-    """Digests (hex) of what the plan went by."""
+    """Digests (hex) of what the plan went by, and the offers that rested meanwhile."""
     window = case.window
     vectors = {"model": window.model, "documents": int(window.embedded.any(1).sum())}
     limits = [[row.name, row.measure, row.limit] for row in case.problem.rows]
+    resting = [one.offer.name for one in case.options.offers if one.rests(case.now)]
     return (
         estimators.digests
         | ({"embedding": vectors} if window.model else {})
+        | ({"resting": resting} if resting else {})
         | {
             "prices": {one.offer.name: one.price_digest.hex() for one in case.options.offers},
             "policy": policy.digest().hex(),

@@ -6,6 +6,7 @@ name; one of kind `resolution` says what an unknown call turned out to have cost
 
 FACTS = {
     "job": "job_id",
+    "parcel": "parcel_id",
     "offer": "offer_id",
     "price": "price_id",
     "prompt": "prompt",
@@ -15,6 +16,9 @@ FACTS = {
     "request_id": "request_id",
 }
 """What never changes of an ended call: the fact's name, and the attempt's column."""
+
+LATER_FACTS = frozenset({"parcel"})
+"""What records of an older program do not have; there it is not compared."""
 
 BILL = {
     "cost_nusd": "cost_nusd",
@@ -51,16 +55,19 @@ _TOLD = f"""
 """  # noqa: S608 - names of ours
 
 
-def _differs(column: str, recorded: str) -> str:
+def _differs(column: str, recorded: str, *, is_later: bool = False) -> str:
     """SQL for `column A, recorded as B` where they differ, else NULL."""
+    differ = "<>" if is_later else "IS DISTINCT FROM"
     return (
-        f"CASE WHEN attempt.{column}::text IS DISTINCT FROM {recorded} THEN '{column} is '"
+        f"CASE WHEN attempt.{column}::text {differ} {recorded} THEN '{column} is '"
         f" || coalesce(attempt.{column}::text, 'nothing') || ', recorded as '"
         f" || coalesce({recorded}, 'nothing') END"
     )
 
 
-_WRONG = ", ".join([_differs(column, f"told.{fact}") for fact, column in FACTS.items()])
+_WRONG = ", ".join(
+    _differs(column, f"told.{fact}", is_later=fact in LATER_FACTS) for fact, column in FACTS.items()
+)
 _WRONG_BILL = ", ".join(
     _differs(
         column, f"CASE WHEN resolved.attempt IS NULL THEN told.{fact} ELSE resolved.{fact} END"

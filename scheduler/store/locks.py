@@ -21,6 +21,7 @@ class Duty(IntEnum):
     JUDGING = 6
     LEARNING = 7
     SHARING = 8
+    RECORDING = 9
 
 
 _ALONE = text("SELECT pg_advisory_xact_lock(:ours, :duty)")

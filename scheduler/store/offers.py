@@ -38,6 +38,10 @@ class PlanOffer:
     pace_s: tuple[float, float]
     resting_until: datetime | None = None
 
+    def rests(self, now: datetime) -> bool:
+        """Whether it is to be left alone at *now*."""
+        return self.resting_until is not None and self.resting_until > now
+
 
 def sync_catalog(conn: Connection, listings: Sequence[Listing]) -> None:
     """Make the tables say what *listings* say.

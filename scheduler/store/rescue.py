@@ -1,6 +1,5 @@
 """Parcels whose worker is gone: what it left undone is made ready, or given up."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from scheduler.store.ledger import Entry, book
 
 STREAM = "rescue"
 
-LOST_FACTS = ("attempt", "job", "offer", "price", "prompt", "reduction", "state")
+LOST_FACTS = ("attempt", "job", "parcel", "offer", "price", "prompt", "reduction", "state")
 """What the evidence keeps of a call of which no worker will tell: all that is known of it."""
 
 # The lease is over, and nobody renewed it.  What is locked at this moment is being reported on.
@@ -39,7 +38,7 @@ _UNKNOWN = text("""
         UPDATE job SET held_nusd = job.held_nusd + sums.held_nusd
         FROM sums WHERE job.id = sums.job_id
     )
-    SELECT parcel_id, id::text, job_id, offer_id, price_id, prompt, reduction, state
+    SELECT id::text, job_id, parcel_id, offer_id, price_id, prompt, reduction, state
     FROM lost ORDER BY id
 """)
 
@@ -66,12 +65,12 @@ _GIVE_BACK = text("""
         deferrals = least(job.deferrals::int + 1, 32767),
         deferral_reason = 'its parcel was given up: every worker that had it died or lost it'
     FROM (
-        SELECT id, plan_id, reserved_nusd - held_nusd AS free_nusd FROM job
+        SELECT id, parcel_id, plan_id, reserved_nusd - held_nusd AS free_nusd FROM job
         WHERE parcel_id = ANY(CAST(:parcels AS bigint[])) AND state = 'planned'
     ) AS before
     WHERE job.id = before.id
-    RETURNING job.id, job.tenant_id, job.project_id, job.booked_on, before.plan_id,
-              before.free_nusd
+    RETURNING job.id, job.tenant_id, job.project_id, job.booked_on, before.parcel_id,
+              before.plan_id, before.free_nusd
 """)
 
 
@@ -96,45 +95,56 @@ class Rescued:
 def rescue_parcels(conn: Connection, *, limit: int) -> Rescued:
     """Take up to *limit* parcels from workers whose lease ran out.
 
-    Their open attempts become unknown, with the money for them held, and the evidence says so.
-    A parcel is ready for another worker, or dead when it was leased as often as it may be; then
-    its jobs go back to the queue.
+    Their open attempts become unknown, with the money for them held.  A parcel is ready for
+    another worker, or dead when it was leased as often as it may be; then its jobs go back to
+    the queue.  The evidence says so.
     """
     expired = conn.execute(_EXPIRED, {"limit": limit}).all()
     if not expired:
         return Rescued()
     parcels = {"parcels": [row.id for row in expired]}
     conn.execute(_LOCK_JOBS, parcels)
-    lost = defaultdict(list)
-    for parcel_id, *facts in conn.execute(_UNKNOWN, parcels):
-        lost[parcel_id].append(facts)
+    lost = conn.execute(_UNKNOWN, parcels).all()
     ready = conn.execute(_READY, parcels).rowcount
     dead = list(conn.execute(_DEAD, parcels).scalars())
     given_back = _give_back(conn, dead)
-    _prove(conn, lost, workers={row.id: row.held_by for row in expired})
+    _prove(conn, lost, given_back, workers={row.id: row.held_by for row in expired})
     return Rescued(
         ready=ready,
         dead=len(dead),
-        unknown_attempts=sum(map(len, lost.values())),
-        jobs_given_back=given_back,
+        unknown_attempts=len(lost),
+        jobs_given_back=len(given_back),
     )
 
 
 def _prove(
-    conn: Connection, lost: Mapping[int, Sequence[Any]], *, workers: Mapping[int, str]
+    conn: Connection,
+    lost: Sequence[Any],
+    given_back: Sequence[Any],
+    *,
+    workers: Mapping[int, str],
 ) -> None:
-    """Chain a record per parcel with *lost* calls, of the worker that did not report them."""
-    bodies = [
-        {"facts": LOST_FACTS, "calls": calls, "worker": workers[parcel_id], "parcel": parcel_id}
-        for parcel_id, calls in lost.items()
-    ]
+    """Chain a record per parcel with calls of which its worker did not tell, or that is dead.
+
+    The jobs of a dead one are given back; nobody alive knows what was tried for them.
+    """
+    bodies: dict[int, dict[str, Any]] = {}
+
+    def of(parcel_id: int) -> dict[str, Any]:
+        begun = {"facts": LOST_FACTS, "calls": [], "worker": workers[parcel_id]}
+        return bodies.setdefault(parcel_id, begun | {"parcel": parcel_id})
+
+    for call in lost:
+        of(call.parcel_id)["calls"].append(tuple(call))
+    for job in given_back:
+        of(job.parcel_id).setdefault("returned", []).append((job.id, []))
     if bodies:
-        append(conn, stream=STREAM, kind="calls", bodies=bodies)
+        append(conn, stream=STREAM, kind="calls", bodies=list(bodies.values()))
 
 
-def _give_back(conn: Connection, parcels: list[int]) -> int:
+def _give_back(conn: Connection, parcels: list[int]) -> Sequence[Any]:
     if not parcels:
-        return 0
+        return ()
     given = conn.execute(_GIVE_BACK, {"parcels": parcels}).all()
     book(
         conn,
@@ -152,4 +162,4 @@ def _give_back(conn: Connection, parcels: list[int]) -> int:
             if row.free_nusd
         ],
     )
-    return len(given)
+    return given

@@ -120,7 +120,7 @@ def _calls(conn: Connection) -> None:
         )
         seal = hashlib.sha256(output.encode()).hexdigest() if output else None
         facts.append(
-            [str(id_), job, 1, 1, "summarize-1", "00", "none", state, cost, 20, 20, "stop",
+            [str(id_), job, 1, 1, 1, "summarize-1", "00", "none", state, cost, 20, 20, "stop",
              "small-1", "r-1", seal]
         )  # fmt: skip
     failed = [[2, hashlib.sha256(b"refused").hexdigest()]]

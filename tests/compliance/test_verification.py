@@ -1,5 +1,6 @@
 """Whatever is altered, put in, taken away or moved, the audit finds it and names its place."""
 
+import json
 from datetime import UTC
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, text
 from scheduler.compliance.verification import Finding, verify
 from scheduler.domain.evidence import Record
 from scheduler.store.audit_calls import BILL, FACTS
-from scheduler.store.evidence import append
+from scheduler.store.evidence import append, records
 from scheduler.store.resolution import Resolution, resolve
 from tests.compliance.day import ANSWERED, LOST, WASTED
 from tests.compliance.tampering import found, tamper
@@ -212,6 +213,7 @@ def test_a_record_whose_digest_was_made_to_fit_shows_at_the_next(day: Connection
             PLAN_RECORDS,
         ),
         ("UPDATE attempt SET offer_id = 2 WHERE job_id = 1", CALL_A, CALLS),
+        ("UPDATE attempt SET parcel_id = 2 WHERE job_id = 1", CALL_A, CALLS),
         ("UPDATE attempt SET cost_nusd = 61 WHERE job_id = 1", CALL_A, CALLS),
         ("UPDATE attempt SET served_model = 'large' WHERE job_id = 2", CALL_B, CALLS),
         ("UPDATE attempt SET request_id = NULL WHERE job_id = 2", CALL_B, CALLS),
@@ -334,6 +336,24 @@ def test_the_audit_knows_every_fact_that_workers_record() -> None:
     told_elsewhere = {"attempt", "state", "prompt_digest", "output_digest"}
 
     assert set(CALL_FACTS) == {*FACTS, *BILL, *told_elsewhere}
+
+
+def test_what_an_older_program_did_not_record_is_not_compared(day: Connection) -> None:
+    """Its records of calls do not say of which parcel a call was."""
+    [(record, _)] = records(day, stream="work-1")
+    body = json.loads(record.body)
+    place = body["facts"].index("parcel")
+    older = {
+        "facts": [fact for fact in body["facts"] if fact != "parcel"],
+        "calls": [call[:place] + call[place + 1 :] for call in body["calls"]],
+        "worker": "w",
+        "failed": body["failed"],
+    }
+    tamper(day, "DELETE FROM evidence WHERE stream = 'work-1'")
+    tamper(day, "DELETE FROM evidence_head WHERE stream = 'work-1'")
+    append(day, stream="work-1", kind="calls", bodies=[older])
+
+    assert found(day) == []
 
 
 def test_records_of_an_older_program_s_order_of_facts_are_read(day: Connection) -> None:

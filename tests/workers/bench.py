@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy import Engine
 
 from scheduler.domain.listing import Listing
-from scheduler.domain.policy import WorkPolicy
+from scheduler.domain.policy import Policy, WorkPolicy
 from scheduler.store.calling import provider_id
 from workers.desk import Desk, Place
 from workers.drain import Drain
@@ -35,7 +35,12 @@ async def desk_for(
             access_to=lambda: access,
             policy=policy,
             place=Place(
-                worker=worker, stream=f"work-{worker}", topic=TOPIC, wait_s=60.0, wait_most_s=90.0
+                worker=worker,
+                stream=f"work-{worker}",
+                policy=Policy(work=policy).digest().hex(),
+                topic=TOPIC,
+                wait_s=60.0,
+                wait_most_s=90.0,
             ),
         )
         try:

@@ -1,5 +1,6 @@
 """When a call brings no result: where its job goes, and what becomes of the money."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,8 @@ from sqlalchemy import Engine, text
 
 from scheduler.domain.job import Task
 from scheduler.domain.listing import Listing
-from scheduler.domain.policy import WorkPolicy
+from scheduler.domain.policy import Policy, WorkPolicy
+from scheduler.store.evidence import records
 from scheduler.store.offers import sync_catalog
 from tests.workers.audit import assert_books_are_right, count, job_states, total_nusd
 from tests.workers.bench import POLICY, desk_for, policy, work_off
@@ -127,6 +129,13 @@ def test_a_job_for_which_no_budget_has_more_waits_for_the_next_window(engine: En
         assert count(conn, "job", "reserved_nusd <> 0 OR deferrals <> 1") == 0
         assert count(conn, "job", "not_before > now() + interval '50 s'") == 5
         assert_books_are_right(conn)
+        # In the evidence, too: what was tried for each, and what came of it.
+        small, large = conn.execute(text("SELECT id FROM offer ORDER BY name")).scalars()
+        told = [json.loads(one.body) for one, _ in records(conn, stream="work-tester")]
+    tried = [[small, "none", "refused"], [large, "none", "too_dear"]]
+    returned = [one for body in told for one in body.get("returned", ())]
+    assert sorted(returned) == [[job, tried] for job in range(1, 6)]
+    assert {body["policy"] for body in told} == {Policy(work=POLICY).digest().hex()}
     assert all("too_dear" in reason for reason in reasons(engine))
 
 

@@ -50,8 +50,8 @@ def leases(hands: list[InHand]) -> list[Lease]:
 
 def house() -> House:
     return House(
-        worker="a", stream="work-a", topic="results", lease=LEASE, wait_s=60.0, wait_most_s=90.0,
-        names={1: Names(offer="acme/m", provider="acme")},
+        worker="a", stream="work-a", policy="ab", topic="results", lease=LEASE, wait_s=60.0,
+        wait_most_s=90.0, names={1: Names(offer="acme/m", provider="acme")},
     )  # fmt: skip
 
 

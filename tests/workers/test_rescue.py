@@ -1,6 +1,7 @@
 """Parcels whose worker is gone, and workers that come back after their parcel is."""
 
 import asyncio
+import json
 import threading
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from scheduler.domain.listing import Listing
 from scheduler.planning.rescue import rescue_all
+from scheduler.store.evidence import records
 from scheduler.store.parcels import Leased, lease_parcels
 from scheduler.store.settlement import PurseDiffers
 from tests.workers.audit import assert_books_are_right, count, job_states, total_nusd
@@ -269,6 +271,12 @@ def test_a_parcel_that_killed_every_worker_goes_back_to_the_queue(engine: Engine
         assert job_states(conn) == {"queued": 3}
         assert count(conn, "job", "reserved_nusd = 0 AND deferrals = 1") == 3
         assert_books_are_right(conn)
+        [(record, _)] = records(conn, stream="rescue")
+        [parcel] = conn.execute(text("SELECT id FROM parcel")).scalars()
+        jobs = conn.execute(text("SELECT id FROM job ORDER BY id")).scalars().all()
+    said = json.loads(record.body)
+    assert (said["parcel"], said["worker"], said["calls"]) == (parcel, "x", [])
+    assert sorted(said["returned"]) == [[job, []] for job in jobs]
 
 
 def test_a_lease_that_still_runs_is_left_alone(engine: Engine) -> None:
