@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from scheduler.planning.carry import Left
 from scheduler.planning.decisions import Chosen, Packing
 from scheduler.planning.problem import Case
 from scheduler.store.evidence import append
+from scheduler.store.job_records import asked_digest
 from scheduler.store.ledger import Entry, NoBudget, book
 from scheduler.store.parcels_made import add_parcels, reserve_ids
 from scheduler.store.planned_jobs import (
@@ -54,7 +55,8 @@ class Draft:
     Attributes:
         kind: of its window.
         decisions: a row per job, in the order of their ids.
-        inputs: digests (hex) of what it went by, and the offers that rested.
+        inputs: digests (hex) of what it went by, and the offers that rested.  What was asked of
+            its jobs is digested as it is written.
         objective: what its value adds up.
     """
 
@@ -90,6 +92,8 @@ def commit(conn: Connection, draft: Draft, *, policy: Policy, results_topic: str
     Raises:
         JobsMoved, BudgetsMoved: the world is not as it was read; roll back, and plan again.
     """
+    asked = asked_digest(conn, draft.case.window.job_id.tolist())
+    draft = replace(draft, inputs=draft.inputs | {"jobs": asked})
     digest = decisions_digest(draft.decisions)
     plan_id = add_plan(conn, _plan_row(draft, digest))
     # First the fence: whoever changed one of the jobs is noticed before anything is built on it.

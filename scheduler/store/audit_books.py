@@ -13,6 +13,7 @@ from scheduler.store.audit_calls import (
 )
 from scheduler.store.audit_catalog import CATALOG_RECORDS
 from scheduler.store.audit_learning import ESTIMATOR_RECORDS
+from scheduler.store.job_records import ALL_ASKED
 
 FAULTS_MAX = 20
 """Of one check, so many are named; the rest is like them."""
@@ -163,6 +164,18 @@ _PLAN_RECORDS = """
     SELECT 'plan ' || id AS where_, what FROM compared WHERE what IS NOT NULL
 """
 
+# What an older program did not digest is not compared.
+_ASKED = f"""
+    WITH asked AS (
+        SELECT decision.plan_id, {ALL_ASKED} AS digest
+        FROM decision JOIN job ON job.id = decision.job_id GROUP BY decision.plan_id
+    )
+    SELECT 'plan ' || plan.id AS where_,
+           'what was asked of its jobs, or of which documents, is not what it was made for' AS what
+    FROM plan LEFT JOIN asked ON asked.plan_id = plan.id
+    WHERE inputs->>'jobs' <> coalesce(asked.digest, '')
+"""  # noqa: S608 - columns of ours
+
 _RESULTS = """
     SELECT 'job ' || coalesce(job.id, result.job_id) AS where_,
            CASE WHEN result.job_id IS NULL THEN 'is ' || job.state || ', and its result is gone'
@@ -187,6 +200,7 @@ BOOKS = {
     "estimators against their records": ESTIMATOR_RECORDS,
     "plans against their records": _PLAN_RECORDS,
     "plans against their decisions": _PLANS,
+    "plans against what was asked of their jobs": _ASKED,
     "calls against their records": CALL_RECORDS,
     "results against the calls' records": RESULT_RECORDS,
     "results against what was billed": RESULT_BILLS,

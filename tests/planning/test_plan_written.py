@@ -48,7 +48,8 @@ def test_the_plan_is_in_the_chain_with_what_it_went_by(engine: Engine) -> None:
     assert said["decisions_digest"] == digest.hex() == stored.decisions_digest.hex()
     assert said["inputs"]["prices"] == prices
     assert said["inputs"]["policy"] == policy().digest().hex()
-    assert set(said["inputs"]) == {"quality", "tokens", "latency", "prices", "policy", "limits"}
+    digested = {"quality", "tokens", "latency", "prices", "policy", "limits", "jobs"}
+    assert set(said["inputs"]) == digested
     assert said["inputs"] == stored.inputs
 
 
