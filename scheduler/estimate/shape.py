@@ -72,13 +72,18 @@ def finish(scanned, shapes, features):  # type: ignore[no-untyped-def]
         _figures(scanned[doc], shapes[doc], features[doc, PROJECTED:])
 
 
-# The squares may be added in any order, and so many at once.
-@njit(cache=True, fastmath={"reassoc", "nsz"})
+@njit(cache=True)
 def _scale(row):  # type: ignore[no-untyped-def]
     """Scale the first PROJECTED of *row* to length one, unless they are nothing."""
-    squares = np.float32(0.0)
-    for at in range(PROJECTED):
-        squares += row[at] * row[at]
+    # Four sums at once, and always the same four: left to the compiler, their order was the
+    # machine's, and equal texts had vectors that differed in their last bits.
+    a, b, c, d = np.float32(0.0), np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    for at in range(0, PROJECTED, 4):
+        a += row[at] * row[at]
+        b += row[at + 1] * row[at + 1]
+        c += row[at + 2] * row[at + 2]
+        d += row[at + 3] * row[at + 3]
+    squares = (a + b) + (c + d)
     scale = np.float32(1.0) / max(np.sqrt(squares), np.float32(1e-9))
     for at in range(PROJECTED):
         row[at] *= scale
