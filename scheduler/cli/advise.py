@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -13,6 +14,8 @@ from scheduler.cli.printing import print_json, print_tables, table
 from scheduler.domain.errors import Refused
 
 Floats = NDArray[np.float64]
+Ranges = Mapping[str, tuple[float, float]]
+"""The lowest and highest value of each input."""
 
 PICTURES = (".png", ".svg")
 MEANINGS = {
@@ -138,18 +141,31 @@ def roi(
     \b
     apportion advise roi --gain 1:5 --loss 0:20 --p 0.8:0.95 --price 0.002:0.03
     """
-    from scheduler.estimate.sensitivity import sobol_indices
-    from scheduler.estimate.value import break_even, earnings_usd, return_on_cost
-
-    if probability[1] > 1:
-        raise ImpossibleRange("--p", "a probability is at most 1")
-    if gain[1] + loss[1] <= 0:
-        raise ImpossibleRange("--gain", "an answer that is worth nothing needs no advice")
-    if objective == "roi" and price[0] <= 0:
-        raise ImpossibleRange("--price", "a return on nothing spent is no number; start above 0")
     if plot is not None and plot.suffix not in PICTURES:
         raise click.BadParameter(f"{plot}: write .png or .svg", param_hint="--plot")
     ranges = {"gain": gain, "loss": loss, "p": probability, "price": price}
+    _refuse_impossible(ranges, objective=objective)
+    answer = _advice(ranges, objective=objective, samples=samples, seed=seed)
+    if plot is not None:
+        _plot(plot, answer)
+    if as_json:
+        print_json(answer)
+    else:
+        _print(answer)
+
+
+def _refuse_impossible(ranges: Ranges, *, objective: str) -> None:
+    if ranges["p"][1] > 1:
+        raise ImpossibleRange("--p", "a probability is at most 1")
+    if ranges["gain"][1] + ranges["loss"][1] <= 0:
+        raise ImpossibleRange("--gain", "an answer that is worth nothing needs no advice")
+    if objective == "roi" and ranges["price"][0] <= 0:
+        raise ImpossibleRange("--price", "a return on nothing spent is no number; start above 0")
+
+
+def _advice(ranges: Ranges, *, objective: str, samples: int, seed: int) -> dict[str, Any]:
+    from scheduler.estimate.sensitivity import sobol_indices
+    from scheduler.estimate.value import break_even, earnings_usd, return_on_cost
 
     def result(inputs: Mapping[str, Floats]) -> Floats:
         value = earnings_usd if objective == "earnings" else return_on_cost
@@ -165,7 +181,7 @@ def roi(
     even = float(
         break_even(gain_usd=middle["gain"], loss_usd=middle["loss"], cost_usd=middle["price"])[0]
     )
-    answer = {
+    return {
         "objective": objective,
         "ranges": {name: list(edges) for name, edges in ranges.items()},
         "at_the_middle": float(result(middle)[0]),
@@ -174,36 +190,33 @@ def roi(
         "samples": samples,
         "seed": seed,
     }
-    if plot is not None:
-        _plot(plot, answer)
-    if as_json:
-        print_json(answer)
-        return
+
+
+def _print(answer: Mapping[str, Any]) -> None:
+    objective, found, even = answer["objective"], answer["influences"], answer["break_even_p"]
     rows = [
-        (MEANINGS[one.name], f"{one.first:.3f} ± {one.first_error:.3f}",
-         f"{one.total:.3f} ± {one.total_error:.3f}")
+        (MEANINGS[one["name"]], f"{one['first']:.3f} ± {one['first_error']:.3f}",
+         f"{one['total']:.3f} ± {one['total_error']:.3f}")
         for one in found
     ]  # fmt: skip
     print_tables([table(f"What moves {objective} most", ("input", "alone", "in all"), rows)])
     unit = "USD per answer" if objective == "earnings" else "USD per dollar spent"
     click.echo(f"In the middle of the ranges: {answer['at_the_middle']:.4g} {unit}.")
     click.echo(f"There, an answer pays from p = {even:.3f} on.")
-    if found[0].total > 0:
-        click.echo(f"Measure {MEANINGS[found[0].name]} first: it moves the result most.")
+    if found[0]["total"] > 0:
+        click.echo(f"Measure {MEANINGS[found[0]['name']]} first: it moves the result most.")
     else:
         click.echo("Nothing moves it: give at least one of the inputs as a range, like 0.5:2.")
 
 
-def _plot(path: Path, answer: Mapping[str, object]) -> None:
+def _plot(path: Path, answer: Mapping[str, Any]) -> None:
     """Bars of both indices, with their intervals."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
-    influences = answer["influences"]
-    assert isinstance(influences, list)
-    shown = influences[::-1]
+    shown = answer["influences"][::-1]
     figure = Figure(figsize=(7, 1.2 + 0.7 * len(shown)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(shown))

@@ -219,6 +219,35 @@ def scan_scripts(text, starts, classes, scanned):  # type: ignore[no-untyped-def
         row[SPACES_IN_RUNS] = spaces
 
 
+@njit(cache=True, inline="always")
+def _weight(word, stop_hashes, stop_languages, shape):  # type: ignore[no-untyped-def]
+    """What a word counts; a function word counts less, and for its languages."""
+    slot = (word ^ (word >> np.uint64(32))) % np.uint64(1024)
+    while stop_languages[slot] and stop_hashes[slot] != word:
+        slot = (slot + np.uint64(1)) % np.uint64(1024)
+    if not stop_languages[slot]:
+        return np.float32(1.0)
+    for language in range(6):
+        if (stop_languages[slot] >> language) & 1:
+            shape[7 + language] += 1
+    return np.float32(0.35)
+
+
+@njit(cache=True, inline="always")
+def _count_mark(byte, line, shape):  # type: ignore[no-untyped-def]
+    """Count what ends a line (of so many characters), parts a table, asks or quotes."""
+    if byte == 10:
+        shape[LINES] += 1
+        if line > 60:
+            shape[LONG_LINES] += 1
+    elif byte == 124 or byte == 9:
+        shape[TABLE_MARKS] += 1
+    elif byte == 63:
+        shape[QUESTIONS] += 1
+    elif byte == 34:
+        shape[QUOTES] += 1
+
+
 @njit(cache=True, nogil=True)
 def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, shapes):  # type: ignore[no-untyped-def]
     """Fill the first PROJECTED columns of *projected* float32, and *shapes* (n, SHAPES) float32."""
@@ -231,17 +260,10 @@ def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, s
         stamp = _mixed(np.uint64(doc + 1))
         row = projected[doc]
         shape = shapes[doc]
-        before = np.uint64(0)
-        word = offset
-        stem = offset
-        number = offset
-        named = False
+        before, word, stem, number = np.uint64(0), offset, offset, offset
         three = np.uint64(0)
-        length = 0
-        line = 0
-        noted = 0
-        ended = False
-        first = True
+        length, line, noted = 0, 0, 0
+        named, ended, first = False, False, True
         end = starts[doc + 1]
         for at in range(starts[doc], end + 1):
             byte = text[at] if at < end else np.uint8(10)
@@ -249,15 +271,7 @@ def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, s
             # A character of three or more bytes is a word of its own: no spaces there.
             inside = kind <= DIGIT and not (byte >= 0xE3 and length > 0)
             if not inside and length > 0:
-                weight = np.float32(1.0)
-                slot = (word ^ (word >> np.uint64(32))) % np.uint64(1024)
-                while stop_languages[slot] and stop_hashes[slot] != word:
-                    slot = (slot + np.uint64(1)) % np.uint64(1024)
-                if stop_languages[slot]:
-                    weight = np.float32(0.35)
-                    for language in range(6):
-                        if (stop_languages[slot] >> language) & 1:
-                            shape[7 + language] += 1
+                weight = _weight(word, stop_hashes, stop_languages, shape)
                 noted = _note(word, weight, 1, noted, block)
                 if first:
                     # How a document opens says what kind it is.
@@ -270,10 +284,7 @@ def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, s
                 if before:
                     pair = before * prime ^ word
                     noted = _note(pair, np.float32(0.6) * weight, 0, noted, block)
-                before = word
-                word = offset
-                stem = offset
-                number = offset
+                before, word, stem, number = word, offset, offset, offset
                 named = False
                 length = 0
             if inside or byte >= 0xE3:
@@ -294,21 +305,13 @@ def scan_ngrams(text, starts, classes, stop_hashes, stop_languages, projected, s
                     noted = _note(three + np.uint64(7), np.float32(0.45), 0, noted, block)
                 ended = False
             elif at < end:
+                _count_mark(byte, line, shape)
                 if byte == 10:
-                    shape[LINES] += 1
-                    if line > 60:
-                        shape[LONG_LINES] += 1
                     line = 0
-                elif byte == 124 or byte == 9:
-                    shape[TABLE_MARKS] += 1
                 elif (byte == 46 or byte == 33 or byte == 63) and not ended:
                     shape[SENTENCES] += 1
                     ended = True
                     before = np.uint64(0)
-                if byte == 63:
-                    shape[QUESTIONS] += 1
-                elif byte == 34:
-                    shape[QUOTES] += 1
             line += 1
             if at == end or noted > _BLOCK - _NOTED_AT_ONCE:
                 shape[DISTINCT] += _add(noted, block, sums, seen, stamp)

@@ -243,6 +243,35 @@ def shift_rows(
 
 
 @compiled
+def _loss_of_all(lost: float, left: Floats, prices: Floats) -> float:
+    """The loss of moves for all jobs, with the price of the slack that they leave.
+
+    Infinite if *left* (rows,), what is left of the slack, is broken anywhere.
+    """
+    total = lost
+    for k in range(left.shape[0]):
+        if left[k] < 0.0:
+            return np.inf
+        total += prices[k] * left[k]
+    return total
+
+
+@compiled
+def _least_loss(lost: float, left: Floats, least: Floats, most: Floats, prices: Floats) -> float:
+    """What is *lost* so far, with the price of the slack that the jobs ahead cannot use up.
+
+    They add at least *least* and at most *most* (rows,) to what is used of *left* (rows,), and
+    it is infinite if that cannot mend what is broken.
+    """
+    bound = lost
+    for k in range(left.shape[0]):
+        if left[k] - least[k] < 0.0:
+            return np.inf
+        bound += prices[k] * max(0.0, left[k] - most[k])
+    return bound
+
+
+@compiled
 def search_core(
     begins: Wholes,
     losses: Floats,
@@ -274,11 +303,7 @@ def search_core(
     nodes = 0
     while depth >= 0:
         if depth == jobs:
-            total = lost[depth]
-            for k in range(rows):
-                total += prices[k] * left[depth, k]
-                if left[depth, k] < 0.0:
-                    total = np.inf
+            total = _loss_of_all(lost[depth], left[depth], prices)
             if total < target:
                 target = total
                 best_pick[:] = pick[:jobs]
@@ -303,16 +328,10 @@ def search_core(
             pick[depth] = -2
             depth -= 1
             continue
-        bound = loss
-        hopeless = False
         for k in range(rows):
-            rest = left[depth, k] - (shifts[move, k] if move >= 0 else 0.0)
-            left[depth + 1, k] = rest
-            if rest - least_ahead[depth + 1, k] < 0.0:
-                hopeless = True
-                break
-            bound += prices[k] * max(0.0, rest - most_ahead[depth + 1, k])
-        if hopeless or bound >= target:
+            left[depth + 1, k] = left[depth, k] - (shifts[move, k] if move >= 0 else 0.0)
+        least, most = least_ahead[depth + 1], most_ahead[depth + 1]
+        if _least_loss(loss, left[depth + 1], least, most, prices) >= target:
             continue
         lost[depth + 1] = loss
         depth += 1

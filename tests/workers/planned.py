@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -21,7 +21,7 @@ from scheduler.store.offers import PlanOffer, plan_offers, sync_catalog
 from scheduler.store.parcels_made import NewParcel, add_parcels, reserve_ids
 from scheduler.store.planned_jobs import Planned, give_to_parcels
 from scheduler.store.plans import NewPlan, add_decisions, add_plan
-from scheduler.store.scopes import ensure_scope
+from scheduler.store.scopes import Scope, ensure_scope
 
 PROJECT = "acme/legal/contracts"
 TEXT = "The council met on Monday and approved the budget for the new library. " * 20
@@ -153,23 +153,8 @@ def plan(
     reserved = [found[0]["reserved_nusd"] for found in options]
     plan_id = add_plan(conn, _new_plan(len(jobs), sum(reserved)))
     parcels = [min(parcel_jobs, len(rows) - at) for at in range(0, len(rows), parcel_jobs)]
-    parcel_ids = reserve_ids(conn, count=len(parcels))
-    first = offers[names[0]]
-    add_parcels(
-        conn,
-        [
-            NewParcel(
-                offer_id=first.id,
-                provider_id=first.provider_id,
-                jobs=count,
-                tokens=count,
-                due_at=datetime.now(UTC),
-            )
-            for count in parcels
-        ],
-        ids=parcel_ids,
-        plan_id=plan_id,
-        attempt_limit=attempt_limit,
+    parcel_ids = _parcels(
+        conn, offers[names[0]], parcels, plan_id=plan_id, attempt_limit=attempt_limit
     )
     today = datetime.now(UTC).date()
     parcel_of = [at for at, count in zip(parcel_ids, parcels, strict=True) for _ in range(count)]
@@ -189,24 +174,48 @@ def plan(
         plan_id=plan_id,
         rows=[_decision(row.id, found) for row, found in zip(rows, options, strict=True)],
     )
-    book(
-        conn,
-        [
-            Entry(
-                kind=EntryKind.RESERVATION,
-                amount_nusd=amount_nusd,
-                tenant_id=scope.tenant_id,
-                project_id=scope.id,
-                booked_on=today,
-                job_id=row.id,
-                plan_id=plan_id,
-            )
-            for row, amount_nusd in zip(rows, reserved, strict=True)
-            if amount_nusd
-        ],
-    )
     ids = [row.id for row in rows]
+    _set_aside(conn, dict(zip(ids, reserved, strict=True)), scope=scope, plan_id=plan_id, on=today)
     return Made(plan_id=plan_id, parcel_ids=parcel_ids, job_ids=ids, offers=offers)
+
+
+def _set_aside(
+    conn: Connection, nusd: Mapping[int, int], *, scope: Scope, plan_id: int, on: date
+) -> None:
+    """Book for each job what is set aside for it."""
+    entries = [
+        Entry(
+            kind=EntryKind.RESERVATION,
+            amount_nusd=amount_nusd,
+            tenant_id=scope.tenant_id,
+            project_id=scope.id,
+            booked_on=on,
+            job_id=job_id,
+            plan_id=plan_id,
+        )
+        for job_id, amount_nusd in nusd.items()
+        if amount_nusd
+    ]
+    book(conn, entries)
+
+
+def _parcels(
+    conn: Connection, offer: PlanOffer, jobs: Sequence[int], *, plan_id: int, attempt_limit: int
+) -> list[int]:
+    """Parcels of so many *jobs* each, for *offer*; their ids."""
+    ids = reserve_ids(conn, count=len(jobs))
+    parcels = [
+        NewParcel(
+            offer_id=offer.id,
+            provider_id=offer.provider_id,
+            jobs=count,
+            tokens=count,
+            due_at=datetime.now(UTC),
+        )
+        for count in jobs
+    ]
+    add_parcels(conn, parcels, ids=ids, plan_id=plan_id, attempt_limit=attempt_limit)
+    return ids
 
 
 def _take_in(conn: Connection, jobs: Sequence[Wish], *, project: str) -> None:
