@@ -1,7 +1,8 @@
 """Celery's bells over Postgres: kombu's SQLAlchemy transport, quicker and without litter.
 
-Used where no broker is configured.  The stock transport looks once a second, and keeps every
-message that was ever delivered; this one looks often, and deletes a message as it takes it.
+Used where no broker is configured.  The stock transport looks once a second, keeps every message
+that was ever delivered, and fails where two processes make its tables, or a queue, at the same
+time; this one looks often, deletes a message as it takes it, and takes what another has made.
 What is sent through the stock transport arrives here: the tables are the same.
 """
 
@@ -11,8 +12,15 @@ from typing import Any
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import sqlalchemy as stock
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from kombu.transport.sqlalchemy.models import metadata
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import (
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
 
 SCHEME = "apportion"
 STOCK_SCHEMES = ("sqla+", "sqlalchemy+")
@@ -29,8 +37,39 @@ _TAKE = text("""
 """)
 
 
+_ADD_QUEUE = text("""
+    INSERT INTO kombu_queue (id, name) VALUES (nextval('queue_id_sequence'), :queue)
+    ON CONFLICT (name) DO NOTHING
+""")
+
+MAKERS_MOST = 5
+"""Tries to make the tables: each fails because another process makes them just then."""
+
+
 class Channel(stock.Channel):
-    """Takes messages; all else is the stock channel's."""
+    """Makes tables and queues, and takes messages; all else is the stock channel's."""
+
+    def _engine_from_config(self) -> Engine:
+        engine: Engine = super()._engine_from_config()  # type: ignore[no-untyped-call]
+        for left in reversed(range(MAKERS_MOST)):
+            try:
+                # It looks first which there are, but only sees those that were committed.
+                metadata.create_all(engine)
+                break
+            except (IntegrityError, ProgrammingError):
+                if not left:
+                    engine.dispose()
+                    raise
+        return engine
+
+    def _get_or_create(self, queue: str) -> Any:
+        try:
+            self.session.execute(_ADD_QUEUE, {"queue": queue})
+            self.session.commit()
+        except DBAPIError:
+            self.session.rollback()
+            raise
+        return super()._get_or_create(queue)  # type: ignore[no-untyped-call]
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:  # noqa: ARG002 - kombu's
         try:

@@ -13,7 +13,7 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerError
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import Unavailable
 from scheduler.domain.policy import PlanPolicy
@@ -106,10 +106,11 @@ class Ringer:
 
     def _troubles(self) -> tuple[type[BaseException], ...]:
         if self._connection is None:
-            return (BrokerError, OperationalError, OSError)
+            return (BrokerError, DBAPIError, OSError)
         # Those of channels, too: a login that is refused is one, and a person may mend it.
         own = (*self._connection.connection_errors, *self._connection.channel_errors)
-        return (BrokerError, OperationalError, OSError, *own)
+        # Of a broker in Postgres any error is its own: a worker may make its tables just now.
+        return (BrokerError, DBAPIError, OSError, *own)
 
 
 def ring_due(engine: Engine, ringer: Ringer, *, policy: PlanPolicy) -> int:

@@ -15,6 +15,7 @@ from scheduler.domain.policy import PlanPolicy
 from scheduler.planning.bells import BrokerAway, Ringer, ring_due, run
 from tests.planning.queued import CHEAP, FREE, NOON, add_offers, rows
 from tests.rig.process import ProcessHandle
+from tests.rig.sessions import while_another_does
 
 POLICY = PlanPolicy(ring_s=30.0, bells_max=3)
 OURS, HOUSE = "apportion.acme-ai", "apportion.house"
@@ -94,6 +95,25 @@ def test_a_bell_is_not_rung_again_at_once_and_a_lost_one_is(parcels: Engine, app
     assert len(heard(app, OURS)) == 1  # and say that it was lost
 
     change(parcels, "UPDATE parcel SET ring_at = ring_at - interval '30 seconds'")
+    assert ring(parcels, app) == 1
+    assert heard(app, OURS) == [("apportion.work", (parcel, 0))]
+
+
+def test_a_bell_that_meets_a_worker_adding_its_queue_stays_due(
+    parcels: Engine, app: Celery
+) -> None:
+    add_parcel(parcels)
+    assert ring(parcels, app) == 1
+    change(parcels, "DELETE FROM kombu_message")
+    change(parcels, "DELETE FROM kombu_queue")
+    parcel = add_parcel(parcels)
+
+    def rung() -> None:
+        with pytest.raises(BrokerAway):
+            ring(parcels, app)
+
+    while_another_does(parcels, f"INSERT INTO kombu_queue VALUES (99, '{OURS}')", rung)
+
     assert ring(parcels, app) == 1
     assert heard(app, OURS) == [("apportion.work", (parcel, 0))]
 
