@@ -122,6 +122,18 @@ class Seldom(logging.Filter):
         return True
 
 
+class Traceless(logging.Filter):
+    """Makes a word of the traceback by which a repetitive library tells of a lost connection."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether *record* is to be written; it always is."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, OSError) and record.name.startswith(REPETITIVE):
+            record.exc_info = None
+            record.error = f"{type(error).__name__}: {error}"
+        return True
+
+
 def known_secrets(environ: Mapping[str, str], *, key_variables: Iterable[str] = ()) -> set[str]:
     """The secrets in *environ*: of *key_variables*, of names like SOME_KEY, in URLs and in JSON."""
     named = set(key_variables)
@@ -164,6 +176,7 @@ def configure(
     handler = logging.StreamHandler(out)
     if level.upper() != "DEBUG":
         handler.addFilter(Seldom(clock=clock))
+        handler.addFilter(Traceless())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],

@@ -147,6 +147,22 @@ def test_libraries_logs_go_the_same_way(as_json: bool) -> None:
         assert json.loads(out.getvalue())["logger"] == "kafka"
 
 
+def test_a_connection_that_a_library_lost_is_told_without_a_traceback() -> None:
+    out = logged()
+    kafka = logging.getLogger("kafka.net.transport")
+
+    for error in (ConnectionResetError(104, f"reset by {SECRET}"), ValueError("a defect")):
+        try:
+            raise error
+        except (ConnectionResetError, ValueError):
+            kafka.exception("Error receiving from %s", type(error).__name__)
+
+    lost, defect = map(json.loads, out.getvalue().splitlines())
+    assert "exception" not in lost
+    assert lost["error"] == f"ConnectionResetError: [Errno 104] reset by {HIDDEN}"
+    assert "Traceback" in defect["exception"]
+
+
 def test_what_is_below_the_level_is_not_written() -> None:
     out = logged(level="WARNING")
 
