@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 
 import structlog
+from billiard.exceptions import RestartFreqExceeded
 from celery import Celery, signals
 from celery.apps.worker import Worker
 from celery.exceptions import CPendingDeprecationWarning, SecurityWarning, WorkerShutdown
@@ -17,6 +18,9 @@ from workers.process import Running
 LOG = structlog.get_logger()
 
 TASK = "apportion.work"
+
+TELLERS = ("celery.worker.request", "celery.worker.loops", "celery.worker.consumer.consumer")
+"""Which of Celery's loggers tell of a lost broker by a traceback."""
 
 # Bells that are answered at a time: one per provider is at work, the others end at once.
 ANSWERS = 16
@@ -56,7 +60,8 @@ class LostConnection(logging.Filter):
     """Makes a line of Celery's traceback for what it could not end as the broker was lost.
 
     So is a bell that it could not acknowledge, which comes again and ends at once, or a read that
-    was still to come.  That the connection is lost, Celery says in a line of its own.
+    was still to come.  That the connection is lost, Celery says in a line of its own; and that it
+    was lost five times in a second, after which it waits for one.
     """
 
     def __init__(self, errors: tuple[type[BaseException], ...]) -> None:
@@ -68,6 +73,11 @@ class LostConnection(logging.Filter):
             record.exc_info = None
             record.levelno, record.levelname = logging.WARNING, "WARNING"
         return True
+
+
+def lost_connection(app: Celery) -> LostConnection:
+    """What makes lines of the tracebacks by which *app* tells of its broker."""
+    return LostConnection((*app.connection_for_read().connection_errors, RestartFreqExceeded))
 
 
 def celery_app(url: str) -> Celery:
@@ -123,8 +133,8 @@ def serve(app: Celery, running: Running, *, name: str, providers: Sequence[str])
     signals.setup_logging.connect(keep_logs)
     signals.worker_ready.connect(ready)
     signals.worker_shutting_down.connect(stop)
-    lost = LostConnection(app.connection_for_read().connection_errors)
-    for teller in ("celery.worker.request", "celery.worker.loops"):
+    lost = lost_connection(app)
+    for teller in TELLERS:
         logging.getLogger(teller).addFilter(lost)
     # It warns root of pickled messages; only JSON is taken here.
     warnings.simplefilter("ignore", SecurityWarning)

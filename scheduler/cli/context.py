@@ -1,10 +1,12 @@
 """The service as a command finds it: its database, reached and of the right schema."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import psycopg
+import structlog
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
@@ -15,7 +17,12 @@ from scheduler.store import embedded
 from scheduler.store.connect import APP_ROLE, open_engine
 from scheduler.store.migrate import SchemaBehind, check, ensure_partitions, newest, upgrade
 
+LOG = structlog.get_logger("apportion.start")
 DRIVER = "postgresql+psycopg"
+AWAY_FIRST_S, AWAY_MOST_S = 0.5, 30.0
+FOR_A_PERSON = ("password", "does not exist", "not permitted", "pg_hba.conf")
+"""What the reasons speak of for which a server that is there turns us away, and always will."""
+
 NO_NEWS = ("Is the server", "HINT:", "CONTEXT:")
 """How lines of Postgres's errors begin that say nothing about the cause."""
 
@@ -27,6 +34,11 @@ class DatabaseAway(Unavailable):
         super().__init__(f"cannot reach the database at {where}: {reason}; {_advice(reason)}")
         self.where = where
         self.reason = reason
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may be there later, and nobody has to mend anything here."""
+        return not any(word in self.reason for word in FOR_A_PERSON)
 
 
 class DiskFull(Unavailable):
@@ -94,9 +106,33 @@ def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]
         except DBAPIError as error:
             if isinstance(error.orig, psycopg.errors.DiskFull):
                 raise DiskFull(where=where(url), reason=failure(error)) from None
-            if not error.connection_invalidated:
+            # Without a statement, it was to connect that failed.
+            if not error.connection_invalidated and error.statement is not None:
                 raise
             raise DatabaseAway(where=where(url), reason=failure(error)) from None
+
+
+def wait_for_database(settings: Settings, *, stop: threading.Event) -> bool:
+    """Wait, aloud, until the database that was given is there; False if *stop* is set before.
+
+    For processes that serve: those that run wait for a database that is away, and so do those that
+    start meanwhile.  One of our own is started, and not waited for.
+
+    Raises:
+        BadSettings, DatabaseAway, SchemaBehind: as `open_service`, where waiting does not help.
+    """
+    wait_s = AWAY_FIRST_S
+    while settings.database_url is not None and not stop.is_set():
+        try:
+            with open_service(settings, pool_size=1):
+                break
+        except DatabaseAway as away:
+            if not away.passes:
+                raise
+            LOG.warning("waits for Postgres", reason=str(away), wait_s=wait_s)
+        stop.wait(wait_s)
+        wait_s = min(2 * wait_s, AWAY_MOST_S)
+    return not stop.is_set()
 
 
 def embedder_of(settings: Settings) -> Embedder | None:
@@ -157,7 +193,7 @@ def failure(error: DBAPIError) -> str:
 def _advice(reason: str) -> str:
     if "password" in reason:
         return "mend the user and the password in APPORTION_DATABASE_URL"
-    if reason.startswith('database "'):
+    if reason.startswith('database "') and "does not exist" in reason:
         return "create it (as by `createdb`), or mend APPORTION_DATABASE_URL"
     return (
         "start it, or mend APPORTION_DATABASE_URL (unset, the command keeps a database of its own)"

@@ -28,6 +28,8 @@ HOUSEKEEPING_S = 3600.0
 """How often the catalog's prices of the day and the months' partitions are looked after."""
 AGAIN_S = 60.0
 """How long after a time at which that could not be done."""
+AWAY_S = 1.0
+"""How long after a time at which what all else waits for could not be done."""
 
 Loop = Callable[[Service, Settings, threading.Event], None]
 
@@ -57,7 +59,7 @@ def _planner(service: Service, settings: Settings, stop: threading.Event) -> Non
 
     compile_beside()
     # Before the first window: without its offers that window's jobs would be put off, or fail.
-    sync_offers(service, settings)
+    _as_soon_as_may_be(lambda: sync_offers(service, settings), what="the catalog", stop=stop)
     loop.run(
         service.engine,
         policy=settings.policies,
@@ -102,6 +104,19 @@ def _partitions(service: Service, settings: Settings, stop: threading.Event) -> 
             ensure_partitions(conn)
 
     _now_and_then(ensure, what="partitions", stop=stop)
+
+
+def _as_soon_as_may_be(work: Callable[[], None], *, what: str, stop: threading.Event) -> None:
+    """Do *work*, again and again while the database is away."""
+    while not stop.is_set():
+        try:
+            work()
+            return
+        except DBAPIError as error:
+            if not is_passing(error):
+                raise
+            LOG.warning("waits for Postgres", what=what, reason=first_line(error))
+        stop.wait(AWAY_S)
 
 
 def _now_and_then(work: Callable[[], None], *, what: str, stop: threading.Event) -> None:

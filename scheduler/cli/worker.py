@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import click
 
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog
-from scheduler.cli.context import Service, open_service
+from scheduler.cli.context import Service, open_service, wait_for_database
 from scheduler.cli.supervise import Child, keep_running, stop_on_signals
 from scheduler.domain.errors import Refused
 from scheduler.domain.listing import Listing, ProviderAccess
@@ -76,6 +77,8 @@ def command(*, providers: str, processes: int) -> None:
     if processes > 1:
         _keep(processes, names)
         return
+    # Until Celery starts, a signal ends the process as it is.
+    wait_for_database(settings, stop=threading.Event())
     with open_service(settings, pool_size=THREADS_ON_DATABASE) as service:
         sys.exit(_work(settings, service, names))
 

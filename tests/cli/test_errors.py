@@ -18,6 +18,7 @@ from scheduler.cli import context
 from scheduler.cli.context import DatabaseAway, DiskFull, failure, open_service
 from scheduler.cli.main import COMMANDS, Commands, apportion
 from scheduler.settings import Settings
+from tests.rig import postgres as postgres_rig
 
 REPO = Path(__file__).parents[2]
 
@@ -118,6 +119,21 @@ def test_a_session_that_is_lost_as_the_service_opens_is_told_as_an_absent_databa
 
     with pytest.raises(DatabaseAway, match="terminating connection"), open_service(settings):
         pass
+
+
+def test_a_database_that_takes_no_more_sessions_is_told_as_an_absent_one(
+    database_url: str, postgres: postgres_rig.Server
+) -> None:
+    settings = Settings(database_url=SecretStr(database_url))
+
+    with (
+        pytest.raises(DatabaseAway, match="not currently accepting") as told,
+        open_service(settings) as service,
+        postgres_rig.closed(postgres, database_url),
+    ):
+        service.engine.connect()
+
+    assert told.value.passes
 
 
 def test_a_full_disk_of_the_database_is_told_as_one(database_url: str) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import structlog
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError
 
 from scheduler.cli import parts
 from scheduler.cli.context import open_service
@@ -81,19 +80,22 @@ def last_month(engine: Engine) -> str:
 def test_no_window_is_planned_before_the_catalog_is_there(
     engine: Engine, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(parts, "AWAY_S", 0.01)
     with engine.begin() as conn:
         add_budget(conn, 10)
         add_jobs(conn, Wish())
-    monkeypatch.setenv("APPORTION_DATABASE_URL", database_url)
-    settings = read_settings()
 
-    with open_service(settings) as service, engine.connect() as held:
+    def plans() -> int:
+        with engine.connect() as conn:
+            return int(conn.execute(text("SELECT count(*) FROM plan")).scalar_one())
+
+    with engine.connect() as held:
         held.execute(text("LOCK TABLE offer IN EXCLUSIVE MODE"))
-        with pytest.raises(OperationalError, match="lock timeout"):
-            run_parts(["planner"], service, settings, stop=threading.Event())
-
-    with engine.connect() as conn:
-        assert conn.execute(text("SELECT count(*) FROM plan")).scalar_one() == 0
+        with running("planner", database_url, monkeypatch) as log:
+            eventually(lambda: told(log, "the catalog"), what="the planner to wait")
+            assert plans() == 0
+            held.rollback()
+            eventually(lambda: offers(engine), what="the catalog to be there")
 
 
 def test_the_months_are_looked_after_again_when_the_database_lets_us(

@@ -56,6 +56,23 @@ def server(home: Path) -> Iterator[Server]:
 
 
 @contextmanager
+def closed(on: Server, url: str) -> Iterator[None]:
+    """The database at *url* lets nobody in, and has thrown everybody out, until the block ends."""
+    name = make_url(url).database or ""
+    allow = SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    with on.connect() as conn:
+        conn.execute(allow.format(Identifier(name), False))
+        conn.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            [name],
+        )
+        try:
+            yield
+        finally:
+            conn.execute(allow.format(Identifier(name), True))
+
+
+@contextmanager
 def template(on: Server) -> Iterator[str]:
     """A database with the newest schema, to make others from."""
     with database(on, named="template") as name:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from amqp.exceptions import RecoverableConnectionError
+from billiard.exceptions import RestartFreqExceeded
 
 from tests.rig.kafka import free_ports
 from tests.rig.process import ProcessHandle
 from tests.rig.rabbitmq import RabbitMQ, rabbitmq
-from workers.app import LostConnection, celery_app
+from workers.app import celery_app, lost_connection
 
 Start = Callable[..., ProcessHandle]
 
@@ -55,6 +56,7 @@ def test_a_worker_whose_broker_is_away_says_so_and_waits(database_url: str, star
     [
         (RecoverableConnectionError("Socket was disconnected"), False),
         (ConnectionResetError(104, "Connection reset by peer"), False),
+        (RestartFreqExceeded("5 in 1s"), False),
         (ValueError("a defect"), True),
     ],
 )
@@ -63,7 +65,7 @@ def test_what_could_not_be_ended_as_the_broker_was_lost_is_told_in_a_line(
 ) -> None:
     logger = logging.getLogger("tests.workers.test_broker")
     app = celery_app("amqp://guest:guest@127.0.0.1//")
-    lost = LostConnection(app.connection_for_read().connection_errors)
+    lost = lost_connection(app)
     logger.addFilter(lost)
     try:
         raise error
