@@ -112,27 +112,30 @@ def open_service(settings: Settings, *, pool_size: int = 4) -> Iterator[Service]
             raise DatabaseAway(where=where(url), reason=failure(error)) from None
 
 
-def wait_for_database(settings: Settings, *, stop: threading.Event) -> bool:
-    """Wait, aloud, until the database that was given is there; False if *stop* is set before.
+@contextmanager
+def open_when_there(
+    settings: Settings, *, stop: threading.Event, pool_size: int = 4
+) -> Iterator[Service | None]:
+    """As `open_service`, but that a database that is away is waited for, aloud.
 
-    For processes that serve: those that run wait for a database that is away, and so do those that
-    start meanwhile.  One of our own is started, and not waited for.
+    For processes that serve: those that run wait for it, and so do those that start meanwhile.
+    None if *stop* is set before it is there.  One of our own is started, and not waited for.
 
     Raises:
-        BadSettings, DatabaseAway, SchemaBehind: as `open_service`, where waiting does not help.
+        BadSettings, DatabaseAway, SchemaBehind: as there, where waiting does not help.
     """
-    wait_s = AWAY_FIRST_S
-    while settings.database_url is not None and not stop.is_set():
-        try:
-            with open_service(settings, pool_size=1):
-                break
-        except DatabaseAway as away:
-            if not away.passes:
-                raise
-            LOG.warning("waits for Postgres", reason=str(away), wait_s=wait_s)
-        stop.wait(wait_s)
-        wait_s = min(2 * wait_s, AWAY_MOST_S)
-    return not stop.is_set()
+    with ExitStack() as stack:
+        service, wait_s = None, AWAY_FIRST_S
+        while service is None and not stop.is_set():
+            try:
+                service = stack.enter_context(open_service(settings, pool_size=pool_size))
+            except DatabaseAway as away:
+                if settings.database_url is None or not away.passes:
+                    raise
+                LOG.warning("waits for Postgres", reason=str(away), wait_s=wait_s)
+                stop.wait(wait_s)
+                wait_s = min(2 * wait_s, AWAY_MOST_S)
+        yield service
 
 
 def embedder_of(settings: Settings) -> Embedder | None:

@@ -7,7 +7,7 @@ import threading
 import click
 import structlog
 
-from scheduler.cli.context import open_service, wait_for_database
+from scheduler.cli.context import open_when_there
 from scheduler.cli.intaking import intake_of
 from scheduler.intake.consumer import run
 from scheduler.logs import Redactor, configure, known_secrets
@@ -41,7 +41,6 @@ def command() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    if not wait_for_database(settings, stop=stop):
-        return
-    with open_service(settings) as service:
-        run(service.engine, intake, stop=stop, log=structlog.get_logger("apportion.intake"))
+    with open_when_there(settings, stop=stop) as service:
+        if service is not None:
+            run(service.engine, intake, stop=stop, log=structlog.get_logger("apportion.intake"))

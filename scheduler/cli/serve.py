@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from scheduler.cli.context import open_service, wait_for_database
+from scheduler.cli.context import open_when_there
 from scheduler.cli.log_setup import configure_logs
 from scheduler.cli.parts import PARTS, run_parts
 from scheduler.cli.supervise import Child, keep_running, stop_on_signals
@@ -40,10 +40,10 @@ def command(*, only: Sequence[str]) -> None:
     settings = read_settings()
     configure_logs(settings)
     stop = stop_on_signals()
-    if not wait_for_database(settings, stop=stop):
-        return
     # Opened here too, so that what is wrong with the database is said once, and not by each part.
-    with open_service(settings, pool_size=8) as service:
+    with open_when_there(settings, stop=stop, pool_size=8) as service:
+        if service is None:
+            return
         if only:
             run_parts(only, service, settings, stop=stop)
         else:

@@ -13,7 +13,7 @@ import click
 
 from scheduler.catalog.listings import offers_on
 from scheduler.catalog.loading import load_catalog
-from scheduler.cli.context import Service, open_service, wait_for_database
+from scheduler.cli.context import Service, open_when_there
 from scheduler.cli.supervise import Child, keep_running, stop_on_signals
 from scheduler.domain.errors import Refused
 from scheduler.domain.listing import Listing, ProviderAccess
@@ -78,8 +78,9 @@ def command(*, providers: str, processes: int) -> None:
         _keep(processes, names)
         return
     # Until Celery starts, a signal ends the process as it is.
-    wait_for_database(settings, stop=threading.Event())
-    with open_service(settings, pool_size=THREADS_ON_DATABASE) as service:
+    never = threading.Event()
+    with open_when_there(settings, stop=never, pool_size=THREADS_ON_DATABASE) as service:
+        assert service is not None
         sys.exit(_work(settings, service, names))
 
 
