@@ -7,9 +7,8 @@ import pytest
 from scheduler.store import embedded
 from scheduler.store.migrate import upgrade
 from tests.e2e.conftest import Start
-from tests.intake.test_crashes import kill_postgres, start_postgres
+from tests.rig import postgres as postgres_rig
 from tests.rig.kafka import Topics
-from tests.rig.postgres import Server
 
 
 @pytest.fixture
@@ -18,7 +17,7 @@ def down(session_home: Path, tmp_path: Path) -> Path:
     home = session_home / tmp_path.name
     with embedded.start(home) as server:
         upgrade(server.url)
-        kill_postgres(home)
+        postgres_rig.kill(home)
     return home
 
 
@@ -38,7 +37,7 @@ def test_it_waits_aloud_and_then_works(
     process = start(*command, env=env)
     process.wait_for_line("waits for Postgres .*cannot reach the database at .*; start it, or mend")
 
-    with start_postgres(down):
+    with postgres_rig.start_again(down):
         process.wait_for_line(at_work)
         process.terminate()
         assert process.wait() == 0
@@ -58,7 +57,7 @@ def test_it_ends_in_time_while_it_waits(down: Path, start: Start) -> None:
 
 @pytest.mark.parametrize("command", ["serve", "worker"])
 def test_what_a_person_must_mend_is_not_waited_for(
-    postgres: Server, start: Start, command: str
+    postgres: postgres_rig.Server, start: Start, command: str
 ) -> None:
     process = start(command, env={"APPORTION_DATABASE_URL": postgres.database("missing")})
 

@@ -5,7 +5,6 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import psutil
 import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
@@ -13,10 +12,10 @@ from sqlalchemy.pool import NullPool
 from scheduler.store import embedded
 from scheduler.store.migrate import upgrade
 from tests.intake.conftest import Stream, job_message, make_stream
+from tests.rig import postgres as postgres_rig
 from tests.rig.gates import gate, open_gate
 from tests.rig.kafka import Broker, Topics
 from tests.rig.process import ProcessHandle
-from tests.rig.waiting import eventually
 
 Intake = Callable[..., ProcessHandle]
 
@@ -139,26 +138,6 @@ def test_intake_starts_before_kafka_does(
     stream.wait_for_jobs(9)
 
 
-def kill_postgres(home: Path) -> None:
-    """kill -9 of the whole server: its children, too, which otherwise end their work first."""
-    pid = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
-    server = psutil.Process(pid)
-    for process in [server, *server.children()]:
-        process.kill()
-
-
-def start_postgres(home: Path) -> embedded.EmbeddedPostgres:
-    def started() -> embedded.EmbeddedPostgres | None:
-        try:
-            return embedded.start(home)
-        except embedded.PostgresNotStarted:
-            return None  # the dead one's memory is not yet free
-
-    server = eventually(started, what="Postgres to come back", every_s=0.2)
-    assert server is not None
-    return server
-
-
 def test_intake_waits_while_postgres_is_away(
     kafka: Topics, session_home: Path, start: Intake
 ) -> None:
@@ -172,9 +151,9 @@ def test_intake_waits_while_postgres_is_away(
             intake = start("intake", env=dict(stream.env))
             wait_for_insert()
             # The batch is written and not committed.
-            kill_postgres(home)
+            postgres_rig.kill(home)
             intake.wait_for_line("intake waits for Postgres")
-            with start_postgres(home):
+            with postgres_rig.start_again(home):
                 open_gate(engine)
                 stream.wait_for_jobs(180)
                 assert stream.keys() == good(0, 200)

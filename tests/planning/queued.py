@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, text
 
+from scheduler.domain.breaker import Breaker
 from scheduler.domain.job import CLIENT_TASKS, DataClass, Task, When
 from scheduler.domain.listing import Listing, PriceSource, Protocol, ProviderAccess
 from scheduler.domain.offer import Lane, Offer
 from scheduler.domain.policy import PlanPolicy, Policy
 from scheduler.estimate.features import document_features, script_bytes
+from scheduler.store.breakers import lock_breakers, write_breakers
 from scheduler.store.budgets import set_budget
 from scheduler.store.bulk import copy_rows
 from scheduler.store.offers import sync_catalog
@@ -128,6 +130,13 @@ def add_budget(
         limit_nusd=int(usd * 1_000_000_000),
         by="finance",
     )
+
+
+def rest(conn: Connection, offer_id: int) -> None:
+    """Let the offer rest; for the database, it is the day on which the test runs."""
+    lock_breakers(conn, [offer_id])
+    resting = Breaker(failures=5, resting_until=datetime(2099, 1, 1, tzinfo=UTC))
+    write_breakers(conn, {offer_id: resting}, errors={offer_id: "503"})
 
 
 def add_jobs(conn: Connection, *wishes: Wish) -> list[int]:

@@ -2,24 +2,24 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 
-from scheduler.domain.breaker import Breaker
 from scheduler.domain.job import When
 from scheduler.planning.window import WindowKind
-from scheduler.store.breakers import lock_breakers, write_breakers
 from tests.planning.one_window import one, plan
-from tests.planning.queued import GOOD, Wish, add_budget, add_jobs, add_offers, listing, policy
+from tests.planning.queued import (
+    GOOD,
+    Wish,
+    add_budget,
+    add_jobs,
+    add_offers,
+    listing,
+    policy,
+    rest,
+)
 
 NIGHTS = policy(night_crontab="0 22 * * *", night_s=3_600.0)
 TONIGHT = datetime(2026, 11, 24, 22, tzinfo=UTC)
-
-
-def rest(conn: Connection, offer_id: int) -> None:
-    """Let the offer rest; for the database, it is the day on which the test runs."""
-    lock_breakers(conn, [offer_id])
-    resting = Breaker(failures=5, resting_until=datetime(2099, 1, 1, tzinfo=UTC))
-    write_breakers(conn, {offer_id: resting}, errors={offer_id: "503"})
 
 
 def test_a_night_job_whose_offer_rests_is_tried_again_the_same_night(engine: Engine) -> None:

@@ -2,19 +2,16 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from scheduler.domain.breaker import Breaker
 from scheduler.domain.decision import decisions_digest
 from scheduler.domain.errors import Overtaken
 from scheduler.domain.evidence import first_fault
 from scheduler.planning.commit import STREAM
 from scheduler.planning.planner import PlannerBusy
-from scheduler.store.breakers import lock_breakers, write_breakers
 from scheduler.store.evidence import records
 from scheduler.store.locks import Duty, on_duty
 from scheduler.store.plans import decision_rows
@@ -22,10 +19,9 @@ from tests.planning.one_window import one, plan, ready
 from tests.planning.queued import (
     Wish,
     policy,
+    rest,
     rows,
 )
-
-FAR = datetime(2099, 1, 1, tzinfo=UTC)
 
 
 def test_the_plan_is_in_the_chain_with_what_it_went_by(engine: Engine) -> None:
@@ -57,8 +53,7 @@ def test_a_plan_s_record_says_which_offers_rested(engine: Engine) -> None:
     ready(engine, Wish())
     with engine.begin() as conn:
         [resting] = rows(conn, "SELECT id, name FROM offer ORDER BY id LIMIT 1")
-        lock_breakers(conn, [resting.id])
-        write_breakers(conn, {resting.id: Breaker(failures=5, resting_until=FAR)}, errors={})
+        rest(conn, resting.id)
 
     plan(engine)
 

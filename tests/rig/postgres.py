@@ -16,6 +16,7 @@ from sqlalchemy import URL, make_url
 
 from scheduler.store import embedded
 from scheduler.store.migrate import upgrade
+from tests.rig.waiting import eventually
 
 # A test's database is thrown away: nothing in it has to survive the machine.
 SETTINGS = {
@@ -99,6 +100,28 @@ def database(on: Server, *, like: str = "template1", named: str = "test") -> Ite
     finally:
         with on.connect() as conn:
             conn.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+def kill(home: Path) -> None:
+    """kill -9 of the whole server: its children, too, which otherwise end their work first."""
+    pid = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+    server = psutil.Process(pid)
+    for process in [server, *server.children()]:
+        process.kill()
+
+
+def start_again(home: Path) -> embedded.EmbeddedPostgres:
+    """The server that was killed, with the same data at the same place."""
+
+    def started() -> embedded.EmbeddedPostgres | None:
+        try:
+            return embedded.start(home)
+        except embedded.PostgresNotStarted:
+            return None  # the dead one's memory is not yet free
+
+    server = eventually(started, what="Postgres to come back", every_s=0.2)
+    assert server is not None
+    return server
 
 
 def end_servers(under: Path) -> None:

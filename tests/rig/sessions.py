@@ -7,7 +7,10 @@ from sqlalchemy import Engine, text
 
 from tests.rig.waiting import PATIENCE_S, eventually
 
-_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+_WAITING = text("""
+    SELECT count(*) FROM pg_stat_activity
+    WHERE wait_event_type = 'Lock' AND datname = current_database()
+""")
 
 
 def while_another_does(engine: Engine, statement: str, work: Callable[[], None]) -> None:
