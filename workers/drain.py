@@ -47,16 +47,19 @@ class Drain:
         self._news = asyncio.Event()
         self._leasing: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._leases_until = 0.0
+        self._is_open = False
 
     async def run(self, *, for_s: float) -> None:
         """Work until no parcel is ready, or for *for_s* and as long as those in hand take."""
-        ends_at = time.monotonic() + for_s
+        self._leases_until = time.monotonic() + for_s
+        self._is_open = True
         sharing = self._desk.sharing
         sharing.users.append(self._stock)
         stopped = asyncio.create_task(self._when_stopped())
         try:
             while not self._desk.stopping.is_set():
-                self._feed(may_lease=time.monotonic() < ends_at)
+                self._feed()
                 if self._is_due():
                     await self._cycle()
                 elif self._is_over():
@@ -67,6 +70,7 @@ class Drain:
             if self._desk.stopping.is_set():
                 await self._stop()
         finally:
+            self._is_open = False
             stopped.cancel()
             sharing.users.remove(self._stock)
             # There are some only where this ends in an error: nobody would take their answers.
@@ -101,15 +105,25 @@ class Drain:
 
     # When to do what.
 
-    def _feed(self, *, may_lease: bool) -> None:
+    def _feed(self) -> None:
         """See to it that more is leased, and more is read, beside all else, where little is left.
 
         Neither waits for the other: what is leased already can be read, noted and called.
         """
         stock = self._stock
-        is_short = may_lease and stock.wants_parcels()
+        is_short = time.monotonic() < self._leases_until and stock.wants_parcels()
         self._leasing = self._beside(self._leasing, stock.lease, is_wanted=is_short)
         self._reading = self._beside(self._reading, stock.read, is_wanted=stock.wants_texts())
+
+    def _fed(self, _: asyncio.Task[None]) -> None:
+        """Go on feeding now that something was leased or read, though a flush is under way.
+
+        What went wrong is raised in `run`, and not in a callback, where nobody would hear of it.
+        """
+        self._news.set()
+        may_go_on = self._is_open and not self._desk.stopping.is_set()
+        if may_go_on and not any(map(_went_wrong, (self._leasing, self._reading))):
+            self._feed()
 
     def _beside(
         self,
@@ -126,7 +140,7 @@ class Drain:
         if not is_wanted:
             return None
         task = asyncio.create_task(work())
-        task.add_done_callback(lambda _: self._news.set())
+        task.add_done_callback(self._fed)
         return task
 
     def _is_due(self) -> bool:
@@ -162,7 +176,11 @@ class Drain:
     async def _cycle(self, *, is_last: bool = False) -> None:
         hurried = time.monotonic() < self._wrote_at + self._policy.flush_s
         stopping = self._desk.stopping.is_set()
-        nexts = [] if stopping else self._nexts(self._stock.take(hurried=hurried))
+        nexts = []
+        if not stopping:
+            nexts = self._nexts(self._stock.take(hurried=hurried))
+            # What was taken can be made up for while this is written.
+            self._feed()
         turns, self._turns = self._turns, []
         batch = self._batch(turns, nexts, is_last=is_last)
         flushed = await self._write(batch)
@@ -298,3 +316,9 @@ class Drain:
             channel.abandon(self, reason)
         if self._stock.left or self._turns:
             await self._cycle(is_last=True)
+
+
+def _went_wrong(task: asyncio.Task[None] | None) -> bool:
+    if task is None or not task.done():
+        return False
+    return task.cancelled() or task.exception() is not None

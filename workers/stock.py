@@ -23,12 +23,16 @@ from workers.prompts import Prompt
 from workers.sharing import Shares
 from workers.supply import Supply
 
-PARCELS_MOST = 16
-"""Parcels leased at once: enough that a slow offer's do not keep the others waiting."""
+PARCELS_MOST = 32
+"""Parcels held at once: enough that a slow offer's do not keep the others waiting."""
+PARCELS_AT_ONCE = 4
+"""Parcels leased at once: what comes first is worked on while the next ones are leased."""
 PARCEL_JOBS = 256
 """About how many jobs a parcel has."""
+TEXTS_MOST = 512
+"""Texts read at once: what comes first is called while the next ones are read."""
 TEXT_BYTES_MOST = 16 * 1024 * 1024
-"""Texts read at once."""
+"""The same in bytes."""
 
 
 class Stock:
@@ -118,9 +122,10 @@ class Stock:
         waiting = self.waiting
         # An offer that is slow must not keep the parcels of the others from being taken.
         idle = any(not supply.waiting for supply in self.supplies.values())
-        if len(self.left) >= PARCELS_MOST or (waiting >= most and not idle):
+        room = min(PARCELS_MOST - len(self.left), PARCELS_AT_ONCE)
+        if room <= 0 or (waiting >= most and not idle):
             return 0
-        return max(1, (most - waiting) // PARCEL_JOBS)
+        return min(max(1, (most - waiting) // PARCEL_JOBS), room)
 
     async def _lease(self, wanted: int) -> None:
         leased = await self._take_parcels(wanted)
@@ -188,7 +193,7 @@ class Stock:
         for supply in self.supplies.values():
             for _ in range(supply.wants_ready()):
                 size += supply.fresh[0].job.document_bytes
-                if hands and size > TEXT_BYTES_MOST:
+                if hands and (size > TEXT_BYTES_MOST or len(hands) >= TEXTS_MOST):
                     return hands
                 hands.append(supply.fresh.popleft())
                 supply.being_read += 1

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from workers.inhand import InHand
 from workers.prompts import Prompt
 
-GROWTH = 4
+GROWTH = 8
 """How many times as many calls are noted ahead once an offer ran dry."""
 
 

@@ -19,7 +19,7 @@ def test_calls_are_noted_up_to_the_share_and_some_ahead() -> None:
 
 
 def test_an_offer_that_ran_dry_while_jobs_waited_has_more_noted_ahead() -> None:
-    one = supply(jobs=500)
+    one = supply(jobs=500, most=100_000)
     one.noted(80)
     before = one.ahead
     one.out = 63
