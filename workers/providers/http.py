@@ -1,5 +1,6 @@
 """One HTTP call to a provider: sent once, read up to a limit, and its failures told apart."""
 
+import asyncio
 import io
 import json
 import re
@@ -12,17 +13,19 @@ from typing import Any, NamedTuple
 import aiohttp
 import orjson
 from aiohttp.payload import BytesPayload
-from multidict import CIMultiDict
+from multidict import CIMultiDict, istr
 from yarl import URL
 
 from scheduler.domain.listing import ProviderAccess
 from workers.calls import KeyRejected, ModelMissing, OutcomeUnknown, ProviderDown
+from workers.providers.deadline import Deadline
 
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 CONNECT_S = 10.0
 # Many servers (uvicorn, so vLLM too) drop a connection that was idle for 5 s.  One that is sent
 # to just then fails without a word, and its outcome would be unknown though nothing happened.
 KEEP_ALIVE_S = 4.0
+_ALWAYS = {"Content-Type": "application/json"}
 _LARGE_BYTES = 1024 * 1024
 _LINE_END = re.compile(r"[\r\n\0]")
 
@@ -68,15 +71,15 @@ class Wire:
         self._provider = access.name
         self._client = client
         # Case makes no other name: the catalog's take the place of ours.
-        self._headers = CIMultiDict({"Content-Type": "application/json"})
-        self._headers.update(headers)
-        self._headers.update(access.headers)
+        self._headers: CIMultiDict[str] = CIMultiDict()
+        for some in (_ALWAYS, headers, access.headers):
+            # Made once: aiohttp would make names like these of every string, for every call.
+            self._headers.update({istr(name): value for name, value in some.items()})
         self._is_sendable = not any(map(_LINE_END.search, self._headers.values()))
         self._query = access.query
         self._proxy = URL(access.proxy) if access.proxy else None
-        self._timeout = aiohttp.ClientTimeout(
-            total=access.timeout_s, connect=min(CONNECT_S, access.timeout_s)
-        )
+        self._deadline = Deadline(access.timeout_s)
+        self._connecting = aiohttp.ClientTimeout(connect=min(CONNECT_S, access.timeout_s))
         self._urls: dict[str, URL] = {}
 
     async def post(
@@ -95,24 +98,33 @@ class Wire:
                 provider=self._provider, reason="it, or another header, holds the end of a line"
             )
         started = time.perf_counter()
+        is_late = False
+        task = self._deadline.begin()
         try:
-            async with self._client.post(
-                self._url(address),
-                # aiohttp writes a large `bytes` in one go, with a warning; a file in pieces.
-                data=BytesPayload(body) if len(body) < _LARGE_BYTES else io.BytesIO(body),
-                headers=self._with(headers) if headers else self._headers,
-                timeout=self._timeout,
-                proxy=self._proxy,
-                # A redirect would take the document to an address that nobody has allowed.
-                allow_redirects=False,
-            ) as response:
-                answer = await self._read(response)
-                return Reply(
-                    status=response.status,
-                    headers=response.headers,
-                    body=answer,
-                    seconds=time.perf_counter() - started,
+            try:
+                response = await self._client.post(
+                    self._url(address),
+                    # aiohttp writes a large `bytes` in one go, with a warning; a file in pieces.
+                    data=BytesPayload(body) if len(body) < _LARGE_BYTES else io.BytesIO(body),
+                    headers=self._with(headers) if headers else self._headers,
+                    timeout=self._connecting,
+                    proxy=self._proxy,
+                    # A redirect would take the document to an address that nobody has allowed.
+                    allow_redirects=False,
                 )
+                try:
+                    answer = await self._read(response)
+                finally:
+                    # What was not read to its end takes the connection with it.
+                    response.release()
+            finally:
+                is_late = self._deadline.end(task)
+            return Reply(
+                status=response.status,
+                headers=response.headers,
+                body=answer,
+                seconds=time.perf_counter() - started,
+            )
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise self._no_address() from None
         except (
@@ -124,9 +136,11 @@ class Wire:
             raise ProviderDown(
                 provider=self._provider, reason=f"no connection ({type(error).__name__})"
             ) from None
-        except TimeoutError:
+        except asyncio.CancelledError:
+            if not is_late:
+                raise
             raise OutcomeUnknown(
-                provider=self._provider, reason=f"nothing within {self._timeout.total:g} s"
+                provider=self._provider, reason=f"nothing within {self._deadline.limit_s:g} s"
             ) from None
         except aiohttp.ClientError as error:
             raise OutcomeUnknown(
@@ -192,6 +206,8 @@ def encoded(body: dict[str, Any]) -> bytes:
 
 def merged(body: dict[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     """*body* with the catalog's *extra* fields; objects that both have are merged."""
+    if not extra:
+        return body
     both = dict(body)
     for name, value in extra.items():
         known = both.get(name)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
+from multidict import istr
 
 from scheduler.domain.listing import ProviderAccess, Structured
 from workers.calls import Answer, Call, Finish, OutcomeUnknown, Usage, plausible
@@ -26,6 +27,7 @@ _FINISHES = {
     "safety": Finish.REFUSAL,
     "sensitive": Finish.REFUSAL,
 }
+_KEY, _REQUEST = istr("Idempotency-Key"), istr("X-Client-Request-Id")
 # OpenAI itself, and as Azure has it: only schemas of objects are taken there.
 _OPENAI = re.compile(r"^https://[^/]*\.(openai|azure)\.com(/|$)")
 
@@ -47,7 +49,7 @@ class OpenAiAdapter:
         reply = await self._wire.post(
             self._address.replace("{model}", call.model),
             encoded(self._body(call)),
-            headers={"Idempotency-Key": call.attempt_key, "X-Client-Request-Id": call.attempt_key},
+            headers={_KEY: call.attempt_key, _REQUEST: call.attempt_key},
         )
         body = read_json(reply.body)
         request_id = reply.headers.get("x-request-id", "")
