@@ -73,12 +73,14 @@ def check(
 
 def _answer_in(text: str) -> str:
     """*text* without a model's thinking, which some local servers leave in front."""
-    thought, end, answer = text.partition("</think>")
+    if "</think>" not in text:
+        return text
+    thought, _, answer = text.partition("</think>")
     # Where a chat template has opened the thought, as those of reasoning models do, the text holds
     # its end alone, and behind that a line's.  No JSON text has the end of a line in a string.
     is_whole = thought.lstrip().startswith("<think>")
     is_end = "<think>" not in thought and _LINE_END.match(answer)
-    return answer if end and (is_whole or is_end) else text
+    return answer if is_whole or is_end else text
 
 
 def _label(said: str, labels: Sequence[str]) -> str:

@@ -52,7 +52,7 @@ async def perform(
         system=noted.system,
         prompt=noted.prompt,
         output_limit_tokens=noted.option.output_limit,
-        attempt_key=str(noted.id),
+        attempt_key=noted.key,
         schema=noted.hand.job.params.get("schema"),
     )
     started = time.monotonic()
@@ -75,7 +75,7 @@ async def perform(
         return failed(noted, error)
     except Exception as error:
         # A fault of ours, in one call: it must not end the others, nor lose what it cost.
-        LOG.exception("a call broke", attempt=str(noted.id), offer=noted.option.offer_id)
+        LOG.exception("a call broke", attempt=noted.key, offer=noted.option.offer_id)
         return lost(noted, f"a fault of the worker's own ({type(error).__name__})")
 
 

@@ -234,7 +234,7 @@ def _started(noted: tuple[Noted, int]) -> tuple[Any, ...]:
     hand, option = one.hand, one.option
     lease = hand.job.lease
     return (
-        one.id,
+        one.key,
         one.started_at,
         hand.job.job_id,
         lease.parcel_id,
@@ -252,6 +252,7 @@ def _started(noted: tuple[Noted, int]) -> tuple[Any, ...]:
 def _noted(one: Next, *, at: datetime) -> Noted:
     return Noted(
         id=one.id,
+        key=str(one.id),
         started_at=at,
         hand=one.hand,
         option=one.hand.option,

@@ -57,11 +57,13 @@ class Noted(NamedTuple):
     """An attempt that the database knows of, so that its call may go out.
 
     Attributes:
+        key: *id* as text.
         system, prompt: what is sent.
         prompt_version: of the template; prompt_digest: SHA-256 of exactly what is sent.
     """
 
     id: UUID
+    key: str
     started_at: datetime
     hand: InHand
     option: Option

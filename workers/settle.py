@@ -227,7 +227,7 @@ def _facts(outcome: Outcome, seal: bytes | None) -> list[Any]:
     """One row of `CALL_FACTS`."""
     noted = outcome.noted
     return [
-        str(noted.id),
+        noted.key,
         noted.hand.job.job_id,
         noted.hand.job.lease.parcel_id,
         noted.option.offer_id,

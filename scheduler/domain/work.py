@@ -1,7 +1,7 @@
 """Where a parcel and a paid call stand."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class ParcelState(StrEnum):
@@ -27,9 +27,11 @@ class AttemptState(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """A parcel, held under one attempt number: the fence."""
+class Lease(NamedTuple):
+    """A parcel, held under one attempt number: the fence.
+
+    A tuple: it is looked up for every job, and a dataclass is hashed in Python.
+    """
 
     parcel_id: int
     attempt: int

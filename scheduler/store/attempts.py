@@ -78,20 +78,23 @@ def end(conn: Connection, attempts: Sequence[Ended]) -> int:
     """End started *attempts*; how many of them were still open."""
     if not attempts:
         return 0
-    times = [ended.started_at for ended in attempts]
+    # Column by column: with a loop for each, they take as long as the statement itself.
+    ids, times, states, costs, inputs, outputs, finishes, models, requests, errors, seconds = zip(
+        *attempts, strict=True
+    )
     return conn.execute(
         _END,
         {
-            "ids": texts(ended.id.hex for ended in attempts),
-            "states": texts(ended.state for ended in attempts),
-            "costs": numbers(ended.cost_nusd for ended in attempts),
-            "inputs": numbers(ended.input_tokens for ended in attempts),
-            "outputs": numbers(ended.output_tokens for ended in attempts),
-            "finishes": texts(ended.finish for ended in attempts),
-            "models": texts(ended.served_model for ended in attempts),
-            "requests": texts(ended.request_id for ended in attempts),
-            "errors": texts(ended.error for ended in attempts),
-            "seconds": numbers(ended.seconds for ended in attempts),
+            "ids": texts(one.hex for one in ids),
+            "states": texts(states),
+            "costs": numbers(costs),
+            "inputs": numbers(inputs),
+            "outputs": numbers(outputs),
+            "finishes": texts(finishes),
+            "models": texts(models),
+            "requests": texts(requests),
+            "errors": texts(errors),
+            "seconds": numbers(seconds),
             "first": min(times),
             "last": max(times),
         },

@@ -31,19 +31,27 @@ def numbers(values: Iterable[float | None]) -> str:
     The driver's own arrays are made in Python, one element after another, and take ten times as
     long.
     """
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+    held = tuple(values)
+    if None in held:
+        return "{" + ",".join(["NULL" if one is None else str(one) for one in held]) + "}"
+    return "{" + ",".join(map(str, held)) + "}"
 
 
 def texts(values: Iterable[str | None]) -> str:
     """*values* as Postgres spells an array of texts; see `numbers`."""
-    return "{" + ",".join(["NULL" if value is None else _quoted(value) for value in values]) + "}"
-
-
-def _quoted(value: str) -> str:
+    held = tuple(values)
+    words = [one for one in held if one is not None]
+    if not words or len(words) < len(held):
+        return "{" + ",".join(["NULL" if one is None else f'"{_safe(one)}"' for one in held]) + "}"
     # Told from the word NULL by its quotes; what else would need them is too much to look for.
-    if "\\" in value or '"' in value:
-        value = value.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{value}"'
+    joined = '","'.join(words)
+    if "\\" in joined or joined.count('"') > 2 * (len(words) - 1):
+        joined = '","'.join(map(_safe, words))
+    return f'{{"{joined}"}}'
+
+
+def _safe(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def driver(conn: Connection) -> psycopg.Connection[Any]:

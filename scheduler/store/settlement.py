@@ -139,18 +139,20 @@ def move_jobs(conn: Connection, moves: Sequence[JobMove], *, wait_most_s: float)
     """
     if not moves:
         return
+    # Column by column: with a loop for each, they take as long as the statement itself.
+    ids, parcels, states, frees, used, held, spent, reasons, waits = zip(*moves, strict=True)
     moved = conn.execute(
         _MOVE,
         {
-            "ids": numbers(move.job_id for move in moves),
-            "parcels": numbers(move.parcel_id for move in moves),
-            "states": texts(move.state for move in moves),
-            "frees": numbers(move.free_nusd for move in moves),
-            "used": numbers(move.used_nusd for move in moves),
-            "held": numbers(move.held_nusd for move in moves),
-            "spent": numbers(move.spent_nusd for move in moves),
-            "reasons": texts(move.reason for move in moves),
-            "waits": numbers(move.wait_s for move in moves),
+            "ids": numbers(ids),
+            "parcels": numbers(parcels),
+            "states": texts(states),
+            "frees": numbers(frees),
+            "used": numbers(used),
+            "held": numbers(held),
+            "spent": numbers(spent),
+            "reasons": texts(reasons),
+            "waits": numbers(waits),
             "wait_most_s": wait_most_s,
         },
     )
