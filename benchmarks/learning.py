@@ -98,7 +98,7 @@ def learned(url: str) -> dict[str, Any]:
     engine, by = create_engine(url), Policy()
     before_mb, started = peak_mb(), time.perf_counter()
     with engine.begin() as conn:
-        lessons = learn(conn, policy=by.plan, judge=by.judge)
+        lessons = learn(conn, policy=by)
     engine.dispose()
     return {
         "learn_s": round(time.perf_counter() - started, 1),

@@ -37,18 +37,13 @@ def command(*, force: bool, as_json: bool) -> None:
     Run it daily.
     """
     settings = read_settings()
-    policies, embedder = settings.policies, embedder_of(settings)
+    embedder = embedder_of(settings)
     with open_service(settings) as service:
         if embedder is not None:
             embed_scored(service.engine.begin, embedder).tell()
         with service.engine.begin() as conn:
             lessons = learn(
-                conn,
-                policy=policies.plan,
-                judge=policies.judge,
-                limits=policies.learn,
-                force=force,
-                vectors=vectors_of(embedder),
+                conn, policy=settings.policies, force=force, vectors=vectors_of(embedder)
             )
     if as_json:
         print_json({"lessons": lessons})

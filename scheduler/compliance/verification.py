@@ -28,7 +28,7 @@ from scheduler.store.audit_read import (
 )
 from scheduler.store.evidence import heads
 from scheduler.store.policy_records import STREAM as POLICY_STREAM
-from scheduler.store.policy_records import policies_of_plans, policy_records
+from scheduler.store.policy_records import lesson_records, policies_of_plans, policy_records
 from scheduler.store.reports import budget_standings
 
 CHAIN = "the chain of records"
@@ -36,7 +36,8 @@ CHECKPOINT = "the chain against the checkpoint"
 DECISIONS = "decisions against their plans' digests"
 RESULTS = "results against their digests"
 BUDGETS = "the ledger against the budgets"
-POLICIES = "plans against the policies on record"
+POLICIES = "plans and lessons against the policies on record"
+NO_RECORD = "went by a policy of which no record tells"
 ALTERED_DECISIONS = "a decision was altered, put in or taken away"
 UNREADABLE = "cannot be told: a record's body is not what the service writes"
 FINDINGS_MAX = 1_000
@@ -160,8 +161,10 @@ def _policies(conn: Connection) -> Iterator[Finding]:
     for plan_id, named in policies_of_plans(conn):
         is_kept = is_kept or named in known
         if is_kept and named not in known:
-            what = "went by a policy of which no record tells"
-            yield Finding(check=POLICIES, where=f"plan {plan_id}", what=what)
+            yield Finding(check=POLICIES, where=f"plan {plan_id}", what=NO_RECORD)
+    for stream, seq, body in lesson_records(conn):
+        if (named := _policy_learned_by(body)) is not None and named not in known:
+            yield _at(POLICIES, stream=stream, seq=seq, what=NO_RECORD)
 
 
 def _policy_named(body: str) -> str | None:
@@ -172,6 +175,17 @@ def _policy_named(body: str) -> str | None:
         return named if figures_digest(said["policy"]).hex() == named else None
     except (ValueError, TypeError, KeyError):
         return None
+
+
+def _policy_learned_by(body: str) -> str | None:
+    """The digest (hex) that a record of learning names; an older program's names none."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        # That it was altered shows in its chain.
+        return None
+    named = said.get("policy") if isinstance(said, dict) else None
+    return None if named is None else str(named)
 
 
 def _books(conn: Connection, name: str) -> Iterator[Finding]:

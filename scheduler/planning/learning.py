@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from scheduler.domain.job import TEMPLATE_TOKENS, Task
-from scheduler.domain.policy import JudgePolicy, LearnPolicy, PlanPolicy
+from scheduler.domain.policy import JudgePolicy, PlanPolicy, Policy
 from scheduler.estimate.comparing import compare
 from scheduler.estimate.folds import group_folds, random_folds
 from scheduler.estimate.judging import Calibration, calibrated
@@ -34,6 +34,7 @@ from scheduler.store.estimators import activate, add_estimator
 from scheduler.store.evidence import append
 from scheduler.store.locks import Duty, alone
 from scheduler.store.outcomes import Calls, Scores, read_calls, read_scores
+from scheduler.store.policy_records import prove_policy
 from scheduler.store.references import keep_scores, unscored
 from scheduler.store.tables.plans import estimator
 
@@ -49,23 +50,18 @@ LEAST_PROJECTS = 5
 Chosen = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-DEFAULT_JUDGE = JudgePolicy()
-DEFAULT_LIMITS = LearnPolicy()
-
 
 def learn(
     conn: Connection,
     *,
-    policy: PlanPolicy,
-    judge: JudgePolicy = DEFAULT_JUDGE,
-    limits: LearnPolicy = DEFAULT_LIMITS,
+    policy: Policy,
     force: bool = False,
     vectors: Vectors = NO_VECTORS,
 ) -> list[Lesson]:
     """Learn every kind anew, and put those in use that did better on what was held back.
 
-    *judge* says what a judge's score counts where no person said anything, *limits* how much is
-    learned from; each lesson says what was left out.
+    *policy* says what a judge's score counts where no person said anything, and how much is
+    learned from; each lesson says what was left out, and its record names the policy.
     With *vectors* of an embedding model, quality is learned with them and without, and what did
     better of the two is held against the one in use.
     With *force* the new ones are put in use however they did.  The caller owns the
@@ -73,15 +69,17 @@ def learn(
     """
     alone(conn, Duty.LEARNING)
     current, retired = estimators_to_beat(conn)
-    calls = read_calls(conn, age=CALLS_AGE, limit=limits.outcomes_max)
+    calls = read_calls(conn, age=CALLS_AGE, limit=policy.learn.outcomes_max)
     lessons = [
-        _quality(conn, current, policy, judge, limits, force, vectors),
+        _quality(conn, current, policy, force, vectors),
         *(
-            replace(lesson(conn, calls, current, policy, force), left_out=calls.older)
+            replace(lesson(conn, calls, current, policy.plan, force), left_out=calls.older)
             for lesson in (_tokens, _latency)
         ),
     ]
-    said = [*retired, *map(evidence, lessons)]
+    named = {"policy": policy.digest().hex()}
+    prove_policy(conn, policy)
+    said = [*retired, *(evidence(lesson) | named for lesson in lessons)]
     append(conn, stream=STREAM, kind="learn", bodies=said)
     return lessons
 
@@ -89,15 +87,14 @@ def learn(
 def _quality(
     conn: Connection,
     current: Estimators,
-    policy: PlanPolicy,
-    judge: JudgePolicy,
-    limits: LearnPolicy,
+    policy: Policy,
     force: bool,
     vectors: Vectors,
 ) -> Lesson:
     _score_references(conn)
+    limits = policy.learn
     scores = read_scores(
-        conn, edit_score=policy.edit_score, limit=limits.outcomes_max, vectors=vectors
+        conn, edit_score=policy.plan.edit_score, limit=limits.outcomes_max, vectors=vectors
     )
     if not len(scores.said):
         return nothing("quality", "nobody has said how good an answer was")
@@ -105,9 +102,9 @@ def _quality(
     in_use = current.quality
     is_foreign = in_use.representation not in ("", vectors.model)
     held = _held_back(scores.document, scores.at, None if is_foreign else _made_at(conn, "quality"))
-    outcomes = _observations(scores, policy, judge, vectors.model)
+    outcomes = _observations(scores, policy, vectors.model)
     tried, taught = outcomes.of(held), outcomes.of(~held)
-    candidate = _candidate(taught, seed=policy.seed, documents_max=limits.documents_max)
+    candidate = _candidate(taught, seed=policy.plan.seed, documents_max=limits.documents_max)
     verdict = compare(in_use, candidate, tried)
     lesson = _settle(
         conn,
@@ -194,20 +191,18 @@ def outcome_scores(scores: Scores, judge: JudgePolicy) -> tuple[Floats, Floats]:
     return score, weight
 
 
-def _observations(
-    scores: Scores, policy: PlanPolicy, judge: JudgePolicy, model: str
-) -> Observations:
+def _observations(scores: Scores, policy: Policy, model: str) -> Observations:
     """The scores, those of shortened documents as the whole ones would have had."""
     kept = np.array(
         [
-            policy.kept_quality_ppm.get(task, {}).get(reduction, 1_000_000) / 1e6
+            policy.plan.kept_quality_ppm.get(task, {}).get(reduction, 1_000_000) / 1e6
             for task, reduction in zip(scores.task, scores.reduction, strict=True)
         ]
     )
     documents, first, row = np.unique(scores.document, return_index=True, return_inverse=True)
     assert len(documents) == len(scores.features)
     projects = scores.project[first]
-    score, weight = outcome_scores(scores, judge)
+    score, weight = outcome_scores(scores, policy.judge)
     return Observations(
         features=scores.features.astype(np.float32),
         embedded=scores.embedded.astype(np.float32),

@@ -40,6 +40,13 @@ def policy_records(conn: Connection) -> Iterator[tuple[int, str]]:
         yield row.seq, row.body
 
 
+def lesson_records(conn: Connection) -> Iterator[tuple[str, int, str]]:
+    """Stream, number and body of every record of what was learned, in their order."""
+    kept = select(evidence.c.stream, evidence.c.seq, evidence.c.body)
+    for row in conn.execute(kept.where(evidence.c.kind == "learn").order_by(evidence.c.seq)):
+        yield row.stream, row.seq, row.body
+
+
 def policies_of_plans(conn: Connection) -> Iterator[tuple[int, str | None]]:
     """Each plan's id and the digest (hex) of the policy it went by, in the order of the ids."""
     for row in conn.execute(_NAMED):

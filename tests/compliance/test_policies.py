@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, text
 
 from scheduler.compliance.verification import POLICIES, verify
 from scheduler.domain.policy import Policy
+from scheduler.planning.learning import learn
 from scheduler.store.evidence import append, records
 from scheduler.store.policy_records import STREAM, prove_policy
 from tests.compliance.tampering import tamper
@@ -98,3 +99,26 @@ def test_a_record_that_is_no_json_does_not_end_the_audit(conn: Connection) -> No
     # And whoever works under it goes on.
     prove_policy(conn, Policy())
     assert conn.execute(text("SELECT count(*) FROM evidence")).scalar_one() == 2
+
+
+def test_what_is_learned_names_a_policy_that_is_on_record(conn: Connection) -> None:
+    learn(conn, policy=DEARER)
+
+    bodies = [json.loads(record.body) for record, _ in records(conn, stream="learn")]
+    assert {one["policy"] for one in bodies} == {DEARER.digest().hex()}
+    assert kept(conn) == [DEARER.digest().hex()]
+    assert faults(conn) == []
+
+
+def test_a_lesson_under_a_policy_of_which_no_record_tells_is_found(conn: Connection) -> None:
+    append(conn, stream="learn", kind="learn", bodies=[{"kind": "quality", "policy": "ab"}])
+
+    assert faults(conn) == [
+        "stream learn, record 1: went by a policy of which no record tells",
+    ]
+
+
+def test_what_an_older_program_learned_is_not_held_against_records(conn: Connection) -> None:
+    append(conn, stream="learn", kind="learn", bodies=[{"kind": "quality"}])
+
+    assert faults(conn) == []

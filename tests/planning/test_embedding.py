@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 from scheduler.cli.context import open_service
 from scheduler.cli.main import apportion
 from scheduler.cli.parts import run_parts
-from scheduler.domain.policy import PlanPolicy
+from scheduler.domain.policy import Policy
 from scheduler.estimate.embedding import Embedder
 from scheduler.planning import loop
 from scheduler.planning.embedding import embed_queued, embed_scored, vectors_of
@@ -86,7 +86,7 @@ def lesson(engine: Engine, embedder: Embedder | None) -> Lesson:
     if embedder is not None:
         embed_scored(engine.begin, embedder)
     with engine.begin() as conn:
-        lessons = learn(conn, policy=PlanPolicy(), vectors=vectors_of(embedder))
+        lessons = learn(conn, policy=Policy(), vectors=vectors_of(embedder))
     return next(one for one in lessons if one.kind == "quality")
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from scheduler.domain.job import Task
-from scheduler.domain.policy import JudgePolicy, PlanPolicy
+from scheduler.domain.policy import JudgePolicy, Policy
 from scheduler.estimate.learning import learned
 from scheduler.estimate.observations import Observations
 from scheduler.estimate.quality import Predictor
@@ -65,7 +65,7 @@ def answered(
 
 
 def quality(conn: Connection) -> Lesson:
-    [lesson] = [one for one in learn(conn, policy=PlanPolicy()) if one.kind == "quality"]
+    [lesson] = [one for one in learn(conn, policy=Policy()) if one.kind == "quality"]
     return lesson
 
 
@@ -291,7 +291,7 @@ def test_a_version_of_another_program_is_no_longer_used_though_nothing_was_learn
     )
     activate(conn, kind="tokens", estimator_id=made)
 
-    learn(conn, policy=PlanPolicy())
+    learn(conn, policy=Policy())
 
     assert active_estimators(conn) == []
     said = conn.execute(text("SELECT body FROM evidence WHERE stream = 'learn'")).scalars().all()

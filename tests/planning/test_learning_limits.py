@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection, text
 
-from scheduler.domain.policy import BadPolicy, LearnPolicy, PlanPolicy
+from scheduler.domain.policy import BadPolicy, LearnPolicy, Policy
 from scheduler.planning.learning import learn
 from scheduler.planning.lessons import Lesson
 from scheduler.store.outcomes import read_scores
@@ -21,9 +21,7 @@ def conn(conn: Connection) -> Connection:
 
 
 def quality(conn: Connection, limits: LearnPolicy) -> Lesson:
-    [lesson] = [
-        one for one in learn(conn, policy=PlanPolicy(), limits=limits) if one.kind == "quality"
-    ]
+    [lesson] = [one for one in learn(conn, policy=Policy(learn=limits)) if one.kind == "quality"]
     return lesson
 
 
