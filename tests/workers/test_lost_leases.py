@@ -97,8 +97,9 @@ class Fate:
 def test_workers_that_lose_leases_at_random_keep_the_books_right(
     engine: Engine, workers: int
 ) -> None:
-    # Of sessions that nobody cuts.
-    above = create_engine(engine.url, poolclass=NullPool, connect_args={"application_name": "fate"})
+    # Of sessions that nobody cuts, and that wait for a flush of a machine that is busy.
+    patient = {"application_name": "fate", "options": "-c lock_timeout=30s"}
+    above = create_engine(engine.url, poolclass=NullPool, connect_args=patient)
 
     async def scene() -> tuple[set[str], int]:
         async with serving(moody) as stub:
@@ -113,9 +114,14 @@ def test_workers_that_lose_leases_at_random_keep_the_books_right(
 
     async def work(name: str, offers: list[Any]) -> None:
         rough = policy(
-            lease_s=0.6, claim_s=1.0, concurrency=20, breaker_failures=1_000, job_attempts_max=100
+            lease_s=0.6,
+            claim_s=1.0,
+            concurrency=20,
+            flush_jobs=200,
+            breaker_failures=1_000,
+            job_attempts_max=100,
         )
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while is_left():
             assert time.monotonic() < until
             async with desk_for(engine, offers, worker=name, policy=rough) as desk:
