@@ -24,17 +24,15 @@ def run(scene: Coroutine[Any, Any, T]) -> T:
 
 async def call(deadline: Deadline, answered: asyncio.Event) -> str:
     """What becomes of a call that waits for its answer."""
-    is_late = False
     task = deadline.begin()
     try:
-        try:
-            await answered.wait()
-        finally:
-            is_late = deadline.end(task)
+        await answered.wait()
     except asyncio.CancelledError:
-        if not is_late:
+        if not deadline.passed(task):
             raise
         return "late"
+    finally:
+        deadline.end(task)
     return "answered"
 
 

@@ -26,12 +26,14 @@ class Deadline:
             self._timer = loop.call_at(ends_at, self._ring)
         return task
 
-    def end(self, task: asyncio.Task[Any]) -> bool:
-        """Let *task* be; whether it was cancelled for its time alone, and may go on after all."""
-        if self._ends_at.pop(task, None) is not None:
-            return False
+    def passed(self, task: asyncio.Task[Any]) -> bool:
+        """Whether *task*, which was cancelled, was so for its time alone; then it may go on."""
         # Whoever else has cancelled it meanwhile is to have his way.
-        return task.uncancel() == 0
+        return task not in self._ends_at and task.uncancel() == 0
+
+    def end(self, task: asyncio.Task[Any]) -> None:
+        """Let *task* be."""
+        self._ends_at.pop(task, None)
 
     def _ring(self) -> None:
         """Cancel those whose time is up, and ring again for the next one."""

@@ -97,34 +97,9 @@ class Wire:
             raise KeyRejected(
                 provider=self._provider, reason="it, or another header, holds the end of a line"
             )
-        started = time.perf_counter()
-        is_late = False
         task = self._deadline.begin()
         try:
-            try:
-                response = await self._client.post(
-                    self._url(address),
-                    # aiohttp writes a large `bytes` in one go, with a warning; a file in pieces.
-                    data=BytesPayload(body) if len(body) < _LARGE_BYTES else io.BytesIO(body),
-                    headers=self._with(headers) if headers else self._headers,
-                    timeout=self._connecting,
-                    proxy=self._proxy,
-                    # A redirect would take the document to an address that nobody has allowed.
-                    allow_redirects=False,
-                )
-                try:
-                    answer = await self._read(response)
-                finally:
-                    # What was not read to its end takes the connection with it.
-                    response.release()
-            finally:
-                is_late = self._deadline.end(task)
-            return Reply(
-                status=response.status,
-                headers=response.headers,
-                body=answer,
-                seconds=time.perf_counter() - started,
-            )
+            return await self._exchange(address, body, headers)
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError):
             raise self._no_address() from None
         except (
@@ -137,15 +112,43 @@ class Wire:
                 provider=self._provider, reason=f"no connection ({type(error).__name__})"
             ) from None
         except asyncio.CancelledError:
-            if not is_late:
+            if not self._deadline.passed(task):
                 raise
             raise OutcomeUnknown(
                 provider=self._provider, reason=f"nothing within {self._deadline.limit_s:g} s"
             ) from None
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise OutcomeUnknown(
                 provider=self._provider, reason=f"the connection broke ({type(error).__name__})"
             ) from None
+        finally:
+            self._deadline.end(task)
+
+    async def _exchange(
+        self, address: str, body: bytes, headers: Mapping[str, str] | None
+    ) -> Reply:
+        started = time.perf_counter()
+        response = await self._client.post(
+            self._url(address),
+            # aiohttp writes a large `bytes` in one go, with a warning; a file in pieces.
+            data=BytesPayload(body) if len(body) < _LARGE_BYTES else io.BytesIO(body),
+            headers=self._with(headers) if headers else self._headers,
+            timeout=self._connecting,
+            proxy=self._proxy,
+            # A redirect would take the document to an address that nobody has allowed.
+            allow_redirects=False,
+        )
+        try:
+            answer = await self._read(response)
+        finally:
+            # What was not read to its end takes the connection with it.
+            response.release()
+        return Reply(
+            status=response.status,
+            headers=response.headers,
+            body=answer,
+            seconds=time.perf_counter() - started,
+        )
 
     def _with(self, headers: Mapping[str, str]) -> CIMultiDict[str]:
         both = self._headers.copy()
