@@ -26,9 +26,9 @@ from scheduler.store.audit_read import (
     digest_at,
     plan_digests,
 )
-from scheduler.store.evidence import heads
+from scheduler.store.evidence import heads, records
 from scheduler.store.policy_records import STREAM as POLICY_STREAM
-from scheduler.store.policy_records import lesson_records, policies_of_plans, policy_records
+from scheduler.store.policy_records import lesson_records, policies_of_plans
 from scheduler.store.reports import budget_standings
 
 CHAIN = "the chain of records"
@@ -149,11 +149,11 @@ def _budgets(conn: Connection) -> Iterator[Finding]:
 
 def _policies(conn: Connection) -> Iterator[Finding]:
     known = set()
-    for seq, body in policy_records(conn):
-        named = _policy_named(body)
+    for record, _ in records(conn, stream=POLICY_STREAM):
+        named = _policy_named(record.body)
         if named is None:
             what = "the figures of a policy are not those of its digest"
-            yield _at(POLICIES, stream=POLICY_STREAM, seq=seq, what=what)
+            yield _at(POLICIES, stream=POLICY_STREAM, seq=record.seq, what=what)
         else:
             known.add(named)
     # An older program recorded none.

@@ -33,13 +33,6 @@ def prove_policy(conn: Connection, policy: Policy) -> None:
         append(conn, stream=STREAM, kind="policy", bodies=[body])
 
 
-def policy_records(conn: Connection) -> Iterator[tuple[int, str]]:
-    """Number and body of every record of a policy, in their order."""
-    kept = select(evidence.c.seq, evidence.c.body)
-    for row in conn.execute(kept.where(evidence.c.stream == STREAM).order_by(evidence.c.seq)):
-        yield row.seq, row.body
-
-
 def lesson_records(conn: Connection) -> Iterator[tuple[str, int, str]]:
     """Stream, number and body of every record of what was learned, in their order."""
     kept = select(evidence.c.stream, evidence.c.seq, evidence.c.body)
