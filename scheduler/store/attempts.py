@@ -48,7 +48,8 @@ class Ended(NamedTuple):
     seconds: float | None = None
 
 
-# The range of started_at lets Postgres leave out the months that cannot hold them.
+# The range of started_at lets Postgres leave out the months that cannot hold them.  Only the ids
+# find the calls: the index of open ones still holds all that were ended since the last vacuum.
 _END = text("""
     UPDATE attempt
     SET state = ended.state, cost_nusd = ended.cost_nusd, input_tokens = ended.input_tokens,
@@ -61,7 +62,7 @@ _END = text("""
                 CAST(:errors AS text[]), CAST(:seconds AS float8[]))
          AS ended (id, state, cost_nusd, input_tokens, output_tokens, finish,
                    served_model, request_id, error, seconds)
-    WHERE attempt.id = ended.id AND attempt.state = 'started'
+    WHERE attempt.id = ended.id AND coalesce(attempt.state = 'started', false)
       AND attempt.started_at BETWEEN :first AND :last
 """)
 

@@ -6,6 +6,12 @@ from contextlib import contextmanager
 from sqlalchemy import Connection, Engine, ExceptionContext, create_engine, event
 
 APP_ROLE = "apportion_app"
+RANDOM_PAGE_COST = 1.1
+"""What a page in no order costs beside the next one; Postgres' own 4 is that of a turning disk.
+
+With it a thousand jobs that are known by their ids were found by reading every job there is, up
+to some ten thousand: most of what settling them took.
+"""
 _READ_ONLY = "25006"
 
 
@@ -14,7 +20,15 @@ def open_engine(url: str, *, pool_size: int = 4, statement_timeout_s: int = 300)
 
     That role can neither change the append-only tables nor the schema, whoever logged in.
     """
-    options = f"-c role={APP_ROLE} -c statement_timeout={statement_timeout_s}s -c timezone=UTC"
+    options = " ".join(
+        f"-c {setting}"
+        for setting in (
+            f"role={APP_ROLE}",
+            f"statement_timeout={statement_timeout_s}s",
+            "timezone=UTC",
+            f"random_page_cost={RANDOM_PAGE_COST}",
+        )
+    )
     engine = create_engine(
         url,
         pool_size=pool_size,

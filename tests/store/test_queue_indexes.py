@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from scheduler.domain.job import JobState, When
+from scheduler.domain.work import AttemptState
+from scheduler.store.attempts import Ended, end, start
 from scheduler.store.bells import due_bells, mark_rung
+from scheduler.store.connect import open_engine
 from scheduler.store.parcels_made import undone_work
 from scheduler.store.settlement import JobMove, fill, move_jobs
 from scheduler.store.waking import bring_forward, latest_change, wake
@@ -31,6 +35,11 @@ OLD_WORK = """
     INSERT INTO parcel (plan_id, offer_id, provider_id, jobs, state, attempt_limit, due_at)
         SELECT 1, 1, 1, 1, CASE WHEN n <= :few THEN 'ready' ELSE 'done' END, 5, now()
         FROM generate_series(1, :rows) AS n;
+    INSERT INTO attempt (id, started_at, job_id, parcel_id, fence, ordinal, offer_id, price_id,
+                         reduction, prompt, state, reserved_nusd, booked_on, cost_nusd, finished_at)
+        SELECT gen_random_uuid(), now(), n, n, 1, 1, 1, 1, 'none', 'v1', 'succeeded', 5, now(), 5,
+               now()
+        FROM generate_series(1, :rows) AS n;
 """
 
 JUST_PLANNED = """
@@ -51,9 +60,17 @@ def old_engine(postgres: postgres_rig.Server, template: str) -> Iterator[Engine]
             for statement in OLD_WORK.split(";")[:-1]:
                 conn.execute(text(statement), {"few": FEW, "rows": ROWS})
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-            conn.execute(text("VACUUM ANALYZE job, parcel, plan, document, offer"))
+            conn.execute(text("VACUUM ANALYZE job, parcel, attempt, plan, document, offer"))
         yield engine
         engine.dispose()
+
+
+@pytest.fixture
+def workers_engine(old_engine: Engine) -> Iterator[Engine]:
+    """The same database as a worker asks it."""
+    engine = open_engine(old_engine.url.render_as_string(hide_password=False))
+    yield engine
+    engine.dispose()
 
 
 QUESTIONS: dict[str, Callable[[Connection], object]] = {
@@ -88,11 +105,12 @@ def test_it_is_answered_without_reading_all_jobs_or_parcels(
     assert after["parcel"] - before["parcel"] < 10 * FEW
 
 
+@pytest.mark.parametrize("count", [100, 2_048])
 def test_a_flush_reads_only_its_own_jobs_among_many_that_were_just_planned(
-    old_engine: Engine,
+    workers_engine: Engine, count: int
 ) -> None:
-    ids = range(FEW + 1, FEW + 101)
-    with old_engine.connect() as conn:
+    ids = range(FEW + 1, FEW + 1 + count)
+    with workers_engine.connect() as conn:
         conn.execute(text(JUST_PLANNED), {"few": FEW})
         before = jobs_read(conn)
         fill(conn, dict.fromkeys(ids, 5))
@@ -108,6 +126,39 @@ def test_a_flush_reads_only_its_own_jobs_among_many_that_were_just_planned(
         conn.rollback()
 
     assert after - before <= 5 * len(ids)
+
+
+def test_calls_are_ended_by_their_ids_however_many_were_begun_since_the_last_vacuum(
+    workers_engine: Engine,
+) -> None:
+    ids = [uuid4() for _ in range(100)]
+    with workers_engine.connect() as conn:
+        at = conn.execute(text("SELECT now()")).scalar_one()
+        rest = (1, 1, 1, 1, 1, 1, "none", "v1", 5, at.date())
+        start(conn, [(str(one), at, *rest) for one in ids])
+        before = open_attempts_read(conn)
+        ended = end(
+            conn,
+            [
+                Ended(id=one, started_at=at, state=AttemptState.SUCCEEDED, cost_nusd=5)
+                for one in ids
+            ],
+        )
+        after = open_attempts_read(conn)
+        conn.rollback()
+
+    assert ended == len(ids)
+    assert after == before
+
+
+def open_attempts_read(conn: Connection) -> int:
+    """How many entries of the open calls' index this transaction has looked at."""
+    return conn.execute(
+        text("""
+            SELECT sum(pg_stat_get_xact_tuples_returned(inhrelid)) FROM pg_inherits
+            WHERE inhparent = 'ix_attempt_open'::regclass
+        """)
+    ).scalar_one()
 
 
 def jobs_read(conn: Connection) -> int:
