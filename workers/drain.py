@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
-from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection
@@ -24,7 +23,7 @@ from workers.stock import LET_GO, Stock
 
 LOG = structlog.get_logger()
 
-NewIds = Callable[[int], list[UUID]]
+NewIds = Callable[[int], list[str]]
 
 
 class Drain:

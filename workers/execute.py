@@ -52,7 +52,7 @@ async def perform(
         system=noted.system,
         prompt=noted.prompt,
         output_limit_tokens=noted.option.output_limit,
-        attempt_key=noted.key,
+        attempt_key=noted.id,
         schema=noted.hand.job.params.get("schema"),
     )
     started = time.monotonic()
@@ -75,7 +75,7 @@ async def perform(
         return failed(noted, error)
     except Exception as error:
         # A fault of ours, in one call: it must not end the others, nor lose what it cost.
-        LOG.exception("a call broke", attempt=noted.key, offer=noted.option.offer_id)
+        LOG.exception("a call broke", attempt=noted.id, offer=noted.option.offer_id)
         return lost(noted, f"a fault of the worker's own ({type(error).__name__})")
 
 
@@ -128,18 +128,18 @@ def answered(noted: Noted, answer: Answer, *, price: Price) -> Outcome:
     else:
         state = AttemptState.FAILED if trouble else AttemptState.SUCCEEDED
     return Outcome(
-        noted=noted,
-        state=state,
-        cost_nusd=cost_nusd,
-        trouble=trouble,
-        error=error,
-        output=output,
-        input_tokens=usage.input_tokens if usage else None,
-        output_tokens=usage.output_tokens if usage else None,
-        finish=answer.finish,
-        served_model=storable(answer.model),
-        request_id=storable(answer.request_id) or None,
-        seconds=answer.seconds,
+        noted,
+        state,
+        cost_nusd,
+        trouble,
+        error,
+        output,
+        usage.input_tokens if usage else None,
+        usage.output_tokens if usage else None,
+        answer.finish,
+        storable(answer.model),
+        storable(answer.request_id) or None,
+        answer.seconds,
     )
 
 

@@ -42,7 +42,7 @@ class Next(NamedTuple):
     """A call that is to be noted, and for which *asked_nusd* more are needed."""
 
     hand: InHand
-    id: UUID
+    id: str
     system: str
     prompt: str
     prompt_version: str
@@ -144,7 +144,7 @@ def post_late(conn: Connection, turns: Sequence[Turn], *, by: str) -> int:
         conn,
         [
             Resolution(
-                attempt_id=outcome.noted.id,
+                attempt_id=UUID(outcome.noted.id),
                 cost_nusd=outcome.cost_nusd or 0,
                 input_tokens=outcome.input_tokens,
                 output_tokens=outcome.output_tokens,
@@ -165,10 +165,12 @@ def was_done(conn: Connection, batch: Batch, flushed: Flushed) -> bool:
     lock_parcels(conn, batch.leases)
     if flushed.noted:
         noted, _ = flushed.noted[0]
-        found = conn.execute(select(attempt.c.id).where(attempt.c.id == noted.id)).first()
+        found = conn.execute(select(attempt.c.id).where(attempt.c.id == UUID(noted.id))).first()
         return found is not None
     if flushed.settled.ended:
-        ended = select(attempt.c.finished_at).where(attempt.c.id == flushed.settled.ended[0].id)
+        ended = select(attempt.c.finished_at).where(
+            attempt.c.id == UUID(flushed.settled.ended[0].id)
+        )
         return bool(conn.execute(ended).scalar_one() == flushed.at)
     for move in flushed.settled.moves[:1]:
         parcel_id = conn.execute(
@@ -234,7 +236,7 @@ def _started(noted: tuple[Noted, int]) -> tuple[Any, ...]:
     hand, option = one.hand, one.option
     lease = hand.job.lease
     return (
-        one.key,
+        one.id,
         one.started_at,
         hand.job.job_id,
         lease.parcel_id,
@@ -252,7 +254,6 @@ def _started(noted: tuple[Noted, int]) -> tuple[Any, ...]:
 def _noted(one: Next, *, at: datetime) -> Noted:
     return Noted(
         id=one.id,
-        key=str(one.id),
         started_at=at,
         hand=one.hand,
         option=one.hand.option,

@@ -2,18 +2,22 @@
 
 import os
 import time
-from uuid import UUID
 
-_VERSION, _VARIANT = 0x7 << 76, 0x2 << 62
-_CHANCE = (1 << 76) - 1 & ~(0x3 << 62)
 _BYTES = 10
+# The bits that say which kind of UUID it is, instead of the two first ones of a digit.
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
-def new_ids(count: int) -> list[UUID]:
-    """*count* UUIDs of version 7 (RFC 9562): milliseconds first, then chance."""
-    fixed = time.time_ns() // 1_000_000 << 80 | _VERSION | _VARIANT
-    chance = os.urandom(_BYTES * count)
-    return [
-        UUID(int=fixed | int.from_bytes(chance[at : at + _BYTES]) & _CHANCE)
-        for at in range(0, len(chance), _BYTES)
-    ]
+def new_ids(count: int) -> list[str]:
+    """*count* UUIDs of version 7 (RFC 9562), as text: milliseconds first, then chance.
+
+    Not as `uuid.UUID`: making and spelling one takes four times as long, for every call.
+    """
+    now = f"{time.time_ns() // 1_000_000:012x}"
+    head = f"{now[:8]}-{now[8:]}-7"
+    chance = os.urandom(_BYTES * count).hex()
+    ids = []
+    for at in range(0, len(chance), 2 * _BYTES):
+        some = chance[at : at + 2 * _BYTES]
+        ids.append(f"{head}{some[:3]}-{_VARIANT[some[3]]}{some[4:7]}-{some[7:19]}")
+    return ids

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
-from uuid import UUID
 
 from scheduler.domain.job import JobState
 from scheduler.domain.option import Option
@@ -57,13 +56,12 @@ class Noted(NamedTuple):
     """An attempt that the database knows of, so that its call may go out.
 
     Attributes:
-        key: *id* as text.
+        id: a UUID as text, which is also sent with the call.
         system, prompt: what is sent.
         prompt_version: of the template; prompt_digest: SHA-256 of exactly what is sent.
     """
 
-    id: UUID
-    key: str
+    id: str
     started_at: datetime
     hand: InHand
     option: Option

@@ -162,15 +162,15 @@ def _settle(
     if over or after != before:
         book.moves.append(
             JobMove(
-                job_id=hand.job.job_id,
-                parcel_id=hand.job.lease.parcel_id,
-                state=state,
-                free_nusd=before.free_nusd,
-                used_nusd=before.free_nusd - left_nusd - held_nusd,
-                held_nusd=held_nusd,
-                spent_nusd=after.spent_nusd - before.spent_nusd,
-                reason=turn.verdict.reason,
-                wait_s=wait_s,
+                hand.job.job_id,
+                hand.job.lease.parcel_id,
+                state,
+                before.free_nusd,
+                before.free_nusd - left_nusd - held_nusd,
+                held_nusd,
+                after.spent_nusd - before.spent_nusd,
+                turn.verdict.reason,
+                wait_s,
             )
         )
     if state is JobState.QUEUED:
@@ -186,17 +186,17 @@ def _bill(
     noted = outcome.noted
     book.ended.append(
         Ended(
-            id=noted.id,
-            started_at=noted.started_at,
-            state=outcome.state,
-            cost_nusd=outcome.cost_nusd,
-            input_tokens=outcome.input_tokens,
-            output_tokens=outcome.output_tokens,
-            finish=outcome.finish,
-            served_model=outcome.served_model,
-            request_id=outcome.request_id,
-            error=_error(outcome),
-            seconds=outcome.seconds,
+            noted.id,
+            noted.started_at,
+            outcome.state,
+            outcome.cost_nusd,
+            outcome.input_tokens,
+            outcome.output_tokens,
+            outcome.finish,
+            outcome.served_model,
+            outcome.request_id,
+            _error(outcome),
+            outcome.seconds,
         )
     )
     book.calls.append(_facts(outcome, seal))
@@ -227,7 +227,7 @@ def _facts(outcome: Outcome, seal: bytes | None) -> list[Any]:
     """One row of `CALL_FACTS`."""
     noted = outcome.noted
     return [
-        noted.key,
+        noted.id,
         noted.hand.job.job_id,
         noted.hand.job.lease.parcel_id,
         noted.option.offer_id,
@@ -249,27 +249,28 @@ def _facts(outcome: Outcome, seal: bytes | None) -> list[Any]:
 def _entry(outcome: Outcome, kind: EntryKind, amount_nusd: int) -> Entry:
     job = outcome.noted.hand.job
     return Entry(
-        kind=kind,
-        amount_nusd=amount_nusd,
-        tenant_id=job.tenant_id,
-        project_id=job.project_id,
-        booked_on=job.booked_on,
-        job_id=job.job_id,
-        plan_id=job.plan_id,
-        attempt_id=outcome.noted.id,
-        offer_id=outcome.noted.option.offer_id,
+        kind,
+        amount_nusd,
+        job.tenant_id,
+        job.project_id,
+        job.booked_on,
+        job.job_id,
+        job.plan_id,
+        outcome.noted.id,
+        outcome.noted.option.offer_id,
     )
 
 
 def _release(hand: InHand, amount_nusd: int) -> Entry:
+    job = hand.job
     return Entry(
-        kind=EntryKind.RELEASE,
-        amount_nusd=amount_nusd,
-        tenant_id=hand.job.tenant_id,
-        project_id=hand.job.project_id,
-        booked_on=hand.job.booked_on,
-        job_id=hand.job.job_id,
-        plan_id=hand.job.plan_id,
+        EntryKind.RELEASE,
+        amount_nusd,
+        job.tenant_id,
+        job.project_id,
+        job.booked_on,
+        job.job_id,
+        job.plan_id,
     )
 
 
@@ -289,17 +290,17 @@ def _publish(
     option = answer.noted.option if answer else None
     book.results.append(
         Result(
-            job_id=hand.job.job_id,
-            tenant_id=hand.job.tenant_id,
-            status=verdict.state,
-            output=output.decode() if output is not None else None,
-            reason=reason,
-            attempt_id=answer.noted.id if answer else None,
-            offer_id=option.offer_id if option else None,
-            reduction=option.reduction if option else None,
-            cost_nusd=purse.spent_nusd,
-            quality_ppm=option.quality_ppm if option else None,
-            digest=seal if answer and seal else hashlib.sha256((reason or "").encode()).digest(),
+            hand.job.job_id,
+            hand.job.tenant_id,
+            verdict.state,
+            output.decode() if output is not None else None,
+            reason,
+            answer.noted.id if answer else None,
+            option.offer_id if option else None,
+            option.reduction if option else None,
+            purse.spent_nusd,
+            option.quality_ppm if option else None,
+            seal if answer and seal else hashlib.sha256((reason or "").encode()).digest(),
         )
     )
     if hand.job.task is Task.JUDGE:

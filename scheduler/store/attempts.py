@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -31,11 +30,12 @@ class Ended(NamedTuple):
     """How a started call went; the fields in the order of `_END`'s columns.
 
     Attributes:
+        id: a UUID as text.
         cost_nusd: None exactly where *state* is unknown.
         finish: the provider's reason to stop, in our words.
     """
 
-    id: UUID
+    id: str
     started_at: datetime
     state: AttemptState
     cost_nusd: int | None = None
@@ -86,7 +86,7 @@ def end(conn: Connection, attempts: Sequence[Ended]) -> int:
     return conn.execute(
         _END,
         {
-            "ids": texts(one.hex for one in ids),
+            "ids": texts(ids),
             "states": texts(states),
             "costs": numbers(costs),
             "inputs": numbers(inputs),

@@ -44,7 +44,7 @@ class Entry(NamedTuple):
     booked_on: date
     job_id: int
     plan_id: int | None = None
-    attempt_id: UUID | None = None
+    attempt_id: UUID | str | None = None
     offer_id: int | None = None
 
 

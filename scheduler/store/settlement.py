@@ -106,7 +106,7 @@ class Result(NamedTuple):
     status: JobState
     output: str | None
     reason: str | None
-    attempt_id: UUID | None
+    attempt_id: UUID | str | None
     offer_id: int | None
     reduction: str | None
     cost_nusd: int

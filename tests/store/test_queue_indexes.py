@@ -131,11 +131,11 @@ def test_a_flush_reads_only_its_own_jobs_among_many_that_were_just_planned(
 def test_calls_are_ended_by_their_ids_however_many_were_begun_since_the_last_vacuum(
     workers_engine: Engine,
 ) -> None:
-    ids = [uuid4() for _ in range(100)]
+    ids = [str(uuid4()) for _ in range(100)]
     with workers_engine.connect() as conn:
         at = conn.execute(text("SELECT now()")).scalar_one()
         rest = (1, 1, 1, 1, 1, 1, "none", "v1", 5, at.date())
-        start(conn, [(str(one), at, *rest) for one in ids])
+        start(conn, [(one, at, *rest) for one in ids])
         before = open_attempts_read(conn)
         ended = end(
             conn,

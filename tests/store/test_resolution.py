@@ -36,7 +36,7 @@ def unknown(conn: Connection) -> Unknown:
         lease = timedelta(seconds=-1)
         lease_parcels(conn, provider_id=provider, worker="a", limit=1, lease=lease)
         job = conn.execute(text("SELECT id, reserved_nusd, booked_on FROM job")).one()
-        [attempt_id] = new_ids(1)
+        attempt_id = UUID(new_ids(1)[0])
         offer = made.offers["acme/m"]
         now = conn.execute(text("SELECT now()")).scalar_one()
         row = (attempt_id, now, job.id, made.parcel_ids[0], 1, 1, offer.id, offer.price_id)
@@ -145,5 +145,7 @@ def test_a_call_is_ended_once(conn: Connection, unknown: Unknown) -> None:
     attempt_id, _ = unknown()
     [started_at] = conn.execute(text("SELECT started_at FROM attempt")).scalars()
 
-    late = Ended(id=attempt_id, started_at=started_at, state=AttemptState.SUCCEEDED, cost_nusd=7)
+    late = Ended(
+        id=str(attempt_id), started_at=started_at, state=AttemptState.SUCCEEDED, cost_nusd=7
+    )
     assert end(conn, [late]) == 0

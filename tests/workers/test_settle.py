@@ -57,8 +57,7 @@ def hand(number: int, purse: Purse) -> InHand:
 def outcome(of: InHand, cost_nusd: int | None, trouble: Trouble | None) -> Outcome:
     known = AttemptState.FAILED if trouble else AttemptState.SUCCEEDED
     noted = Noted(
-        id=UUID(int=of.job.job_id + 1),
-        key=str(UUID(int=of.job.job_id + 1)),
+        id=str(UUID(int=of.job.job_id + 1)),
         started_at=datetime(2026, 11, 24, tzinfo=UTC),
         hand=of,
         option=OPTION,
