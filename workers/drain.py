@@ -82,16 +82,19 @@ class Drain:
     def returned(self, outcome: Outcome) -> None:
         """Take the outcome of one of this drain's calls."""
         hand = outcome.noted.hand
-        self._stock.supplies[outcome.noted.option.offer_id].out -= 1
-        self._add(Turn(hand=hand, outcome=outcome, verdict=self._verdict(hand, outcome)))
+        supply = self._stock.supplies[outcome.noted.option.offer_id]
+        supply.out -= 1
+        turn = Turn(hand, self._verdict(hand, outcome), outcome)
+        self._add(turn, is_short=supply.out == 0 or supply.wants_more())
 
-    def _add(self, turn: Turn) -> None:
+    def _add(self, turn: Turn, *, is_short: bool = False) -> None:
+        """Settle *turn* with the next flush, which an offer that *is_short* of calls may need."""
         if not self._turns:
             self._oldest_at = time.monotonic()
         self._turns.append(turn)
-        # Asked for every call, and for nothing while there is news anyhow.  The first one says
-        # until when the others may be waited for.
-        if not self._news.is_set() and (len(self._turns) == 1 or self._is_due()):
+        # After every call, so only what a call can change is looked at; `run` looks at all.  The
+        # first turn says until when the others may be waited for.
+        if is_short or len(self._turns) in (1, self._policy.flush_jobs):
             self._news.set()
 
     def _verdict(self, hand: InHand, outcome: Outcome) -> Verdict:
@@ -192,15 +195,7 @@ class Drain:
 
     def _nexts(self, taken: list[tuple[InHand, Prompt]]) -> list[Next]:
         return [
-            Next(
-                hand=hand,
-                id=new_id,
-                system=prompt.system,
-                prompt=prompt.user,
-                prompt_version=prompt.version,
-                prompt_digest=prompt.digest,
-                asked_nusd=hand.purse.lacks(hand.option.reserved_nusd),
-            )
+            Next(hand, new_id, prompt, hand.purse.lacks(hand.option.reserved_nusd))
             for new_id, (hand, prompt) in zip(self._new_ids(len(taken)), taken, strict=True)
         ]
 

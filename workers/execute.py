@@ -49,8 +49,8 @@ async def perform(
     """Make the call that *noted* announces; never raises but for being cancelled."""
     call = Call(
         model=model,
-        system=noted.system,
-        prompt=noted.prompt,
+        system=noted.prompt.system,
+        prompt=noted.prompt.user,
         output_limit_tokens=noted.option.output_limit,
         attempt_key=noted.id,
         schema=noted.hand.job.params.get("schema"),

@@ -28,6 +28,7 @@ from scheduler.store.settlement import (
 from scheduler.store.tables.jobs import job
 from scheduler.store.tables.work import attempt
 from workers.inhand import InHand, Noted, Turn
+from workers.prompts import Prompt
 from workers.settle import (
     CALL_FACTS,
     Names,
@@ -43,10 +44,7 @@ class Next(NamedTuple):
 
     hand: InHand
     id: str
-    system: str
-    prompt: str
-    prompt_version: str
-    prompt_digest: bytes
+    prompt: Prompt
     asked_nusd: int
 
 
@@ -221,7 +219,8 @@ def _note(
         if not may_go:
             flushed.too_dear.append(one)
             continue
-        flushed.noted.append((_noted(one, at=flushed.at), one.asked_nusd))
+        noted = Noted(one.id, flushed.at, one.hand, one.hand.option, one.prompt)
+        flushed.noted.append((noted, one.asked_nusd))
         if one.asked_nusd:
             entries.append(_reservation(one))
     fill(conn, {noted.hand.job.job_id: nusd for noted, nusd in flushed.noted if nusd})
@@ -245,22 +244,9 @@ def _started(noted: tuple[Noted, int]) -> tuple[Any, ...]:
         option.offer_id,
         option.price_id,
         option.reduction,
-        one.prompt_version,
+        one.prompt.version,
         option.reserved_nusd,
         hand.job.booked_on,
-    )
-
-
-def _noted(one: Next, *, at: datetime) -> Noted:
-    return Noted(
-        id=one.id,
-        started_at=at,
-        hand=one.hand,
-        option=one.hand.option,
-        system=one.system,
-        prompt=one.prompt,
-        prompt_version=one.prompt_version,
-        prompt_digest=one.prompt_digest,
     )
 
 

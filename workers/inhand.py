@@ -13,6 +13,7 @@ from scheduler.domain.option import Option
 from scheduler.domain.purse import Purse
 from scheduler.domain.work import AttemptState
 from scheduler.store.assignments import Assignment
+from workers.prompts import Prompt
 
 
 class Trouble(StrEnum):
@@ -57,18 +58,13 @@ class Noted(NamedTuple):
 
     Attributes:
         id: a UUID as text, which is also sent with the call.
-        system, prompt: what is sent.
-        prompt_version: of the template; prompt_digest: SHA-256 of exactly what is sent.
     """
 
     id: str
     started_at: datetime
     hand: InHand
     option: Option
-    system: str
-    prompt: str
-    prompt_version: str
-    prompt_digest: bytes
+    prompt: Prompt
 
 
 class Outcome(NamedTuple):

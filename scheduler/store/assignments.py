@@ -128,15 +128,16 @@ def read_assignments(conn: Connection, leased: Sequence[Leased]) -> list[Assignm
 
 
 def _assignment(row: Row[*tuple[Any, ...]], by_parcel: dict[int, Lease]) -> Assignment:
+    reduction, task, params, alternatives, parcel_id, _ = row[_REST_AT:]
     facts = (
-        by_parcel[row.parcel_id],
+        by_parcel[parcel_id],
         *row[:_MONEY_AT],
-        Task(row.task),
+        Task(task),
         # Most jobs have none, and they are read by the thousand.
-        {} if row.params == "{}" else json.loads(row.params),
+        {} if params == "{}" else json.loads(params),
         Purse._make(row[_MONEY_AT:_CHOSEN_AT]),
-        Option._make((Reduction(row.reduction), *row[_CHOSEN_AT:_REST_AT])),
-        row.alternatives,
+        Option._make((Reduction(reduction), *row[_CHOSEN_AT:_REST_AT])),
+        alternatives,
     )
     return Assignment._make((*facts, 0, ()))
 

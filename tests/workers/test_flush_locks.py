@@ -19,6 +19,7 @@ from workers.failover import DONE
 from workers.flush import Batch, House, Next, flush, post_late, was_done
 from workers.ids import new_ids
 from workers.inhand import InHand, Noted, Outcome, Turn
+from workers.prompts import Prompt
 from workers.settle import Names
 from workers.stock import in_hand
 
@@ -57,10 +58,8 @@ def house() -> House:
 
 def call(hand: InHand, *, asked_nusd: int = 0) -> Next:
     [new_id] = new_ids(1)
-    return Next(
-        hand=hand, id=new_id, system="", prompt="", prompt_version="summarize-1",
-        prompt_digest=bytes(32), asked_nusd=asked_nusd,
-    )  # fmt: skip
+    prompt = Prompt(system="", user="", version="summarize-1", digest=bytes(32))
+    return Next(hand=hand, id=new_id, prompt=prompt, asked_nusd=asked_nusd)
 
 
 def noted(engine: Engine, hands: list[InHand]) -> list[Noted]:

@@ -15,6 +15,7 @@ from scheduler.domain.purse import Purse
 from scheduler.domain.work import AttemptState, Lease
 from scheduler.store.assignments import Assignment
 from workers.inhand import InHand, Noted, Outcome, Trouble, Turn, Verdict
+from workers.prompts import Prompt
 from workers.settle import Names, Settlement, granted, overrun, settlement, usd
 
 NAMES = {1: Names(offer="acme/m", provider="acme")}
@@ -61,10 +62,7 @@ def outcome(of: InHand, cost_nusd: int | None, trouble: Trouble | None) -> Outco
         started_at=datetime(2026, 11, 24, tzinfo=UTC),
         hand=of,
         option=OPTION,
-        system="",
-        prompt="",
-        prompt_version="summarize-1",
-        prompt_digest=bytes(32),
+        prompt=Prompt(system="", user="", version="summarize-1", digest=bytes(32)),
     )
     return Outcome(
         noted=noted,
