@@ -123,7 +123,7 @@ def read_assignments(conn: Connection, leased: Sequence[Leased]) -> list[Assignm
         .join(decision, (decision.c.plan_id == job.c.plan_id) & (decision.c.job_id == job.c.id))
         .where(job.c.parcel_id.in_(by_parcel), job.c.state == JobState.PLANNED)
         .order_by(job.c.deadline, job.c.priority.desc(), job.c.id)
-    )
+    ).all()
     return _with_history(conn, [(_assignment(row, by_parcel), row.deferrals) for row in rows])
 
 

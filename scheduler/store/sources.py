@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.errors import Refused
 
-# The digest is looked at for files alone.
+# In the order of `Source`.  The digest is looked at for files alone.
 _SOURCES = """
     SELECT id, CASE WHEN path IS NOT NULL THEN digest END, body, path
     FROM document WHERE id = ANY(%s)
@@ -37,11 +37,8 @@ class DocumentChanged(Refused):
 
 def read_sources(conn: Connection, document_ids: Collection[int]) -> list[Source]:
     """Where the texts of *document_ids* are."""
-    rows = conn.exec_driver_sql(_SOURCES, (list(document_ids),))
-    return [
-        Source(document_id=document_id, digest=digest, body=body, path=path)
-        for document_id, digest, body, path in rows
-    ]
+    rows = conn.exec_driver_sql(_SOURCES, (list(document_ids),)).all()
+    return [Source._make(row) for row in rows]
 
 
 def text_of(source: Source) -> str:

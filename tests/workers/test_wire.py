@@ -1,14 +1,18 @@
 """What is sent to a provider: one request, whose headers nobody can break out of."""
 
+import gc
+import socket
+import tracemalloc
 from dataclasses import replace
 
 import pytest
 
+from scheduler import interpreter
 from scheduler.domain.listing import Protocol, ProviderAccess
 from tests.workers.chat import said
 from tests.workers.scripted import Heard, a_call, ask, provider
 from workers import loop
-from workers.calls import KeyRejected
+from workers.calls import KeyRejected, ProviderDown
 from workers.providers.http import open_client
 from workers.providers.registry import adapter_for
 
@@ -60,3 +64,40 @@ def test_a_call_goes_by_the_proxy_to_a_host_that_only_the_proxy_knows() -> None:
     assert loop.run(run()) == "It closes in May."
     assert heard[0].headers["Host"] == "acme.invalid"
     assert heard[0].headers["Proxy-Authorization"].startswith("Basic ")
+
+
+def test_the_documents_of_calls_that_failed_are_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls, document = 64, "x" * 1_000_000
+    monkeypatch.setattr(interpreter, "LEFT_BYTES_MAX", 4 * len(document))
+
+    async def run() -> int:
+        async with open_client(concurrency=1) as client:
+            adapter = adapter_for(nobody(), client)
+            tracemalloc.start()
+            for _ in range(calls):
+                with pytest.raises(ProviderDown):
+                    await adapter.answer(a_call()._replace(prompt=document))
+            kept, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            return kept
+
+    gc.disable()
+    try:
+        kept = loop.run(run())
+    finally:
+        gc.enable()
+
+    # One is, of the last call; what JSON is written into is counted with eight times its length.
+    assert kept < 16 * len(document)
+
+
+def nobody() -> ProviderAccess:
+    """A provider at a port where none is listening."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    return ProviderAccess(
+        name="acme", protocol=Protocol.OPENAI, base_url=f"http://127.0.0.1:{port}/v1"
+    )

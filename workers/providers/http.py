@@ -17,6 +17,7 @@ from multidict import CIMultiDict, istr
 from yarl import URL
 
 from scheduler.domain.listing import ProviderAccess
+from scheduler.interpreter import Leftovers
 from workers.calls import KeyRejected, ModelMissing, OutcomeUnknown, ProviderDown
 from workers.providers.deadline import Deadline
 
@@ -27,6 +28,7 @@ CONNECT_S = 10.0
 KEEP_ALIVE_S = 4.0
 _ALWAYS = {"Content-Type": "application/json"}
 _LARGE_BYTES = 1024 * 1024
+_LEFT = Leftovers()
 _LINE_END = re.compile(r"[\r\n\0]")
 
 
@@ -128,21 +130,26 @@ class Wire:
         self, address: str, body: bytes, headers: Mapping[str, str] | None
     ) -> Reply:
         started = time.perf_counter()
-        response = await self._client.post(
-            self._url(address),
-            # aiohttp writes a large `bytes` in one go, with a warning; a file in pieces.
-            data=BytesPayload(body) if len(body) < _LARGE_BYTES else io.BytesIO(body),
-            headers=self._with(headers) if headers else self._headers,
-            timeout=self._connecting,
-            proxy=self._proxy,
-            # A redirect would take the document to an address that nobody has allowed.
-            allow_redirects=False,
-        )
         try:
-            answer = await self._read(response)
-        finally:
-            # What was not read to its end takes the connection with it.
-            response.release()
+            response = await self._client.post(
+                self._url(address),
+                # aiohttp writes a large `bytes` in one go, with a warning; a file in pieces.
+                data=BytesPayload(body) if len(body) < _LARGE_BYTES else io.BytesIO(body),
+                headers=self._with(headers) if headers else self._headers,
+                timeout=self._connecting,
+                proxy=self._proxy,
+                # A redirect would take the document to an address that nobody has allowed.
+                allow_redirects=False,
+            )
+            try:
+                answer = await self._read(response)
+            finally:
+                # What was not read to its end takes the connection with it.
+                response.release()
+        except aiohttp.ClientError:
+            # Steps of aiohttp's hold the error that holds them, and the document.
+            _LEFT.add(len(body))
+            raise
         return Reply(
             status=response.status,
             headers=response.headers,
