@@ -225,18 +225,19 @@ def _note(
             entries.append(_reservation(one))
     fill(conn, {noted.hand.job.job_id: nusd for noted, nusd in flushed.noted if nusd})
     if flushed.noted:
-        start(conn, map(_started, flushed.noted))
+        # Spelled once: the driver would do it for each.
+        at = flushed.at.isoformat()
+        start(conn, [_started(one, at=at) for one, _ in flushed.noted])
     return entries
 
 
-def _started(noted: tuple[Noted, int]) -> tuple[Any, ...]:
+def _started(one: Noted, *, at: str) -> tuple[Any, ...]:
     """One row of `STARTED_COLUMNS`."""
-    one, _ = noted
     hand, option = one.hand, one.option
     lease = hand.job.lease
     return (
         one.id,
-        one.started_at,
+        at,
         hand.job.job_id,
         lease.parcel_id,
         lease.attempt,
