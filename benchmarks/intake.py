@@ -50,10 +50,11 @@ def messages(count: int, *, first: int = 0) -> Iterator[tuple[bytes, bytes]]:
     """Keys and jobs of 1 KB, numbered from *first*, every text another."""
     rng = random.Random(first)
     for n in range(first, first + count):
-        head = {"job_id": f"job-{n:08}", "task": "summarize", "priority": 1 + n % 9}
+        key = f"job-{n:08}"
+        head = {"job_id": key, "task": "summarize", "priority": 1 + n % 9}
         text = f"{n} " + " ".join(rng.choices(WORDS, k=200))
         room = BYTES - len(json.dumps(head | {"text": ""}))
-        yield head["job_id"].encode(), json.dumps(head | {"text": text[:room]}).encode()
+        yield key.encode(), json.dumps(head | {"text": text[:room]}).encode()
 
 
 def as_python_sets_it() -> None:

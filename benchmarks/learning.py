@@ -133,7 +133,7 @@ class Service:
     def _take(self, values: Sequence[bytes]) -> None:
         with self._engine.begin() as conn:
             chunk = self._intake.read(values, [()] * len(values))
-            assert not self._intake.store(conn, chunk, source="bench")
+            assert not self._intake.store(conn, chunk, source="bench", ahead=None)
 
     def _plan(self) -> None:
         by, now = policy(window_jobs=JOBS), datetime.now(UTC)

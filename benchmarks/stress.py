@@ -244,6 +244,7 @@ def main() -> None:
             named += named_is_worse(data, plans)
             floor.append(ece_with_means_known(plans.quality, data.score[plans.split.test]))
         lines = [line for one in found for line in one.lines if line.gain is not None]
+        errors = [one.calibration.ece for one in found if one.calibration is not None]
         print(json.dumps({
             "world": name, "seeds": asked.seeds, "budgets": len(lines),
             "worse": sum(line.is_worse for line in lines),
@@ -251,8 +252,8 @@ def main() -> None:
             "worlds_with_worse": sum(any(line.is_worse for line in one.lines) for one in found),
             "gain": round(100 * float(np.mean([line.gain for line in lines])), 2),
             "worst_gain": round(100 * float(np.min([line.gain for line in lines])), 2),
-            "ece": round(float(np.mean([one.calibration.ece for one in found])), 4),
-            "ece_most": round(float(np.max([one.calibration.ece for one in found])), 4),
+            "ece": round(float(np.mean(errors)), 4),
+            "ece_most": round(float(np.max(errors)), 4),
             "ece_means_known": round(float(np.mean(floor)), 4),
             "quality": round(float(np.mean([line.quality for line in lines])), 4),
             "spent_nearly_all": len(spent),
