@@ -9,8 +9,8 @@ APP_ROLE = "apportion_app"
 RANDOM_PAGE_COST = 1.1
 """What a page in no order costs beside the next one; Postgres' own 4 is that of a turning disk.
 
-With it a thousand jobs that are known by their ids were found by reading every job there is, up
-to some ten thousand: most of what settling them took.
+With 4 a thousand jobs that are known by their ids were found by reading every job there is, where
+these are some tens of thousands: most of what moving them took.
 """
 _READ_ONLY = "25006"
 
