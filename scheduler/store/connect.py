@@ -20,14 +20,9 @@ def open_engine(url: str, *, pool_size: int = 4, statement_timeout_s: int = 300)
 
     That role can neither change the append-only tables nor the schema, whoever logged in.
     """
-    options = " ".join(
-        f"-c {setting}"
-        for setting in (
-            f"role={APP_ROLE}",
-            f"statement_timeout={statement_timeout_s}s",
-            "timezone=UTC",
-            f"random_page_cost={RANDOM_PAGE_COST}",
-        )
+    options = (
+        f"-c role={APP_ROLE} -c statement_timeout={statement_timeout_s}s -c timezone=UTC"
+        f" -c random_page_cost={RANDOM_PAGE_COST}"
     )
     engine = create_engine(
         url,

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
-from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -97,6 +96,7 @@ class Result(NamedTuple):
 
     Attributes:
         output: JSON text.
+        attempt_id: a UUID as text.
         cost_nusd: all that was billed for the job, waste and overrun included.
         digest: SHA-256 of *output*, or of the reason where there is none.
     """
@@ -106,7 +106,7 @@ class Result(NamedTuple):
     status: JobState
     output: str | None
     reason: str | None
-    attempt_id: UUID | str | None
+    attempt_id: str | None
     offer_id: int | None
     reduction: str | None
     cost_nusd: int

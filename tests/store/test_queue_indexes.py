@@ -66,8 +66,8 @@ def old_engine(postgres: postgres_rig.Server, template: str) -> Iterator[Engine]
 
 
 @pytest.fixture
-def workers_engine(old_engine: Engine) -> Iterator[Engine]:
-    """The same database as a worker asks it."""
+def service_engine(old_engine: Engine) -> Iterator[Engine]:
+    """The same database as the service asks it."""
     engine = open_engine(old_engine.url.render_as_string(hide_password=False))
     yield engine
     engine.dispose()
@@ -92,10 +92,10 @@ QUESTIONS: dict[str, Callable[[Connection], object]] = {
 
 @pytest.mark.parametrize("question", list(QUESTIONS))
 def test_it_is_answered_without_reading_all_jobs_or_parcels(
-    old_engine: Engine, question: str
+    old_engine: Engine, service_engine: Engine, question: str
 ) -> None:
     before = rows_read(old_engine)
-    with old_engine.connect() as conn:
+    with service_engine.connect() as conn:
         QUESTIONS[question](conn)
         conn.execute(text("SELECT pg_stat_force_next_flush()"))
         conn.rollback()
@@ -107,10 +107,10 @@ def test_it_is_answered_without_reading_all_jobs_or_parcels(
 
 @pytest.mark.parametrize("count", [100, 2_048])
 def test_a_flush_reads_only_its_own_jobs_among_many_that_were_just_planned(
-    workers_engine: Engine, count: int
+    service_engine: Engine, count: int
 ) -> None:
     ids = range(FEW + 1, FEW + 1 + count)
-    with workers_engine.connect() as conn:
+    with service_engine.connect() as conn:
         conn.execute(text(JUST_PLANNED), {"few": FEW})
         before = jobs_read(conn)
         fill(conn, dict.fromkeys(ids, 5))
@@ -129,10 +129,10 @@ def test_a_flush_reads_only_its_own_jobs_among_many_that_were_just_planned(
 
 
 def test_calls_are_ended_by_their_ids_however_many_were_begun_since_the_last_vacuum(
-    workers_engine: Engine,
+    service_engine: Engine,
 ) -> None:
     ids = [str(uuid4()) for _ in range(100)]
-    with workers_engine.connect() as conn:
+    with service_engine.connect() as conn:
         at = conn.execute(text("SELECT now()")).scalar_one()
         rest = (1, 1, 1, 1, 1, 1, "none", "v1", 5, at.date())
         start(conn, [(one, at, *rest) for one in ids])

@@ -1,7 +1,6 @@
 """What is sent to a provider: one request, whose headers nobody can break out of."""
 
 import gc
-import socket
 import tracemalloc
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ import pytest
 
 from scheduler import interpreter
 from scheduler.domain.listing import Protocol, ProviderAccess
+from tests.rig.kafka import free_ports
 from tests.workers.chat import said
 from tests.workers.scripted import Heard, a_call, ask, provider
 from workers import loop
@@ -95,9 +95,7 @@ def test_the_documents_of_calls_that_failed_are_not_kept(
 
 def nobody() -> ProviderAccess:
     """A provider at a port where none is listening."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    [port] = free_ports(1)
     return ProviderAccess(
         name="acme", protocol=Protocol.OPENAI, base_url=f"http://127.0.0.1:{port}/v1"
     )
