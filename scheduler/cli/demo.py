@@ -34,6 +34,7 @@ from scheduler.domain.money import nusd_from_usd, usd_text
 from scheduler.settings import read_settings
 from scheduler.store.connect import snapshot
 from scheduler.store.project_standing import standing
+from scheduler.store.reports import billed
 from scheduler.store.scopes import Scope, ensure_scope, list_scopes
 from workers.sandbox.process import SandboxProcess, sandbox_process
 
@@ -196,10 +197,7 @@ def _check(say: Console, service: Service, sandbox: SandboxProcess) -> None:
     """Hold the ledger against the sandbox's bill, and the chain against itself."""
     bill_nusd = _billed(sandbox)
     with service.engine.connect() as conn:
-        posted_nusd = conn.exec_driver_sql(
-            "SELECT coalesce(sum(amount_nusd), 0)::bigint FROM ledger"
-            " WHERE kind IN ('posting', 'waste', 'overrun')"
-        ).scalar_one()
+        posted_nusd = billed(conn)
     same = "the same, to the nano-dollar" if bill_nusd == posted_nusd else "NOT the same"
     say.print(
         f"\nThe provider's own bill says {usd_text(bill_nusd)},"

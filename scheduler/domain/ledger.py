@@ -1,6 +1,6 @@
 """The ledger's entries, and what they add up to."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,7 +10,8 @@ class EntryKind(StrEnum):
 
     `reservation`: money set aside.  `release`: money given back.  `posting`: spent on an
     answer that was used.  `waste`: spent on one that was not.  `overrun`: billed beyond what
-    was set aside and free; it is owed, and no budget had it.
+    was set aside and free; it is owed, and no budget had it.  `posting_credit`, `waste_credit`,
+    `overrun_credit`: as much of what such an entry says was not to be paid after all.
     """
 
     RESERVATION = "reservation"
@@ -18,6 +19,9 @@ class EntryKind(StrEnum):
     POSTING = "posting"
     WASTE = "waste"
     OVERRUN = "overrun"
+    POSTING_CREDIT = "posting_credit"
+    WASTE_CREDIT = "waste_credit"
+    OVERRUN_CREDIT = "overrun_credit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,28 +34,35 @@ class Balance:
 
     def after(self, kind: EntryKind, amount_nusd: int) -> "Balance":
         """This balance after one more entry; spending draws on what was set aside."""
-        reserved, spent = RESERVED_BY[kind] * amount_nusd, SPENT_BY[kind] * amount_nusd
         return Balance(
-            reserved_nusd=self.reserved_nusd + reserved,
-            spent_nusd=self.spent_nusd + spent,
-            overrun_nusd=self.overrun_nusd + (amount_nusd if kind is EntryKind.OVERRUN else 0),
+            reserved_nusd=self.reserved_nusd + RESERVED_BY.get(kind, 0) * amount_nusd,
+            spent_nusd=self.spent_nusd + SPENT_BY.get(kind, 0) * amount_nusd,
+            overrun_nusd=self.overrun_nusd + OVERRUN_BY.get(kind, 0) * amount_nusd,
         )
 
 
-RESERVED_BY = {
+Signs = Mapping[EntryKind, int]
+"""How entries count towards a figure: 1, -1, or not at all."""
+
+RESERVED_BY: Signs = {
     EntryKind.RESERVATION: 1,
     EntryKind.RELEASE: -1,
     EntryKind.POSTING: -1,
     EntryKind.WASTE: -1,
-    EntryKind.OVERRUN: 0,
 }
-SPENT_BY = {
-    EntryKind.RESERVATION: 0,
-    EntryKind.RELEASE: 0,
-    EntryKind.POSTING: 1,
-    EntryKind.WASTE: 1,
-    EntryKind.OVERRUN: 0,
+USED_BY: Signs = {EntryKind.POSTING: 1, EntryKind.POSTING_CREDIT: -1}
+WASTE_BY: Signs = {EntryKind.WASTE: 1, EntryKind.WASTE_CREDIT: -1}
+SPENT_BY: Signs = {**USED_BY, **WASTE_BY}
+OVERRUN_BY: Signs = {EntryKind.OVERRUN: 1, EntryKind.OVERRUN_CREDIT: -1}
+BILLED_BY: Signs = {**SPENT_BY, **OVERRUN_BY}
+"""What calls cost, whether a budget had it or not."""
+
+CREDIT_OF = {
+    EntryKind.POSTING: EntryKind.POSTING_CREDIT,
+    EntryKind.WASTE: EntryKind.WASTE_CREDIT,
+    EntryKind.OVERRUN: EntryKind.OVERRUN_CREDIT,
 }
+"""What takes back what such an entry says."""
 
 
 def balance(entries: Iterable[tuple[EntryKind, int]]) -> Balance:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from scheduler.domain.ledger import BILLED_BY, RESERVED_BY, USED_BY, WASTE_BY
 from scheduler.store.audit_budgets import BUDGET_RECORDS
 from scheduler.store.audit_calls import (
     CALL_RECORDS,
@@ -14,6 +15,7 @@ from scheduler.store.audit_calls import (
 from scheduler.store.audit_catalog import CATALOG_RECORDS
 from scheduler.store.audit_learning import ESTIMATOR_RECORDS
 from scheduler.store.job_records import ALL_ASKED
+from scheduler.store.ledger_sums import of_kinds, total
 
 FAULTS_MAX = 20
 """Of one check, so many are named; the rest is like them."""
@@ -28,14 +30,11 @@ class Disagreement:
 
 
 # In all of them: one row for each disagreement, as `where_` and `what`.
-_JOBS = """
+_JOBS = f"""
     WITH booked AS (
         SELECT job_id, min(project_id) AS project, max(project_id) AS other_project,
                min(tenant_id) AS tenant, max(tenant_id) AS other_tenant,
-               sum(CASE kind WHEN 'reservation' THEN amount_nusd WHEN 'overrun' THEN 0
-                   ELSE -amount_nusd END) AS reserved,
-               coalesce(sum(amount_nusd) FILTER (WHERE kind IN ('posting', 'waste', 'overrun')), 0)
-                   AS spent
+               {total(RESERVED_BY)} AS reserved, {total(BILLED_BY)} AS spent
         FROM ledger GROUP BY job_id
     )
     SELECT 'job ' || coalesce(job.id, booked.job_id) AS where_,
@@ -53,13 +52,12 @@ _JOBS = """
        OR job.spent_nusd <> coalesce(booked.spent, 0)
        OR job.project_id <> booked.project OR job.project_id <> booked.other_project
        OR job.tenant_id <> booked.tenant OR job.tenant_id <> booked.other_tenant
-"""
+"""  # noqa: S608 - kinds of ours
 
 # What is free of a job's money is of the job's day; what is kept for a call, of the call's.
-_DAYS = """
+_DAYS = f"""
     WITH booked AS (
-        SELECT job_id, booked_on, sum(CASE kind WHEN 'reservation' THEN amount_nusd
-                   WHEN 'overrun' THEN 0 ELSE -amount_nusd END) AS nusd
+        SELECT job_id, booked_on, {total(RESERVED_BY)} AS nusd
         FROM ledger GROUP BY job_id, booked_on
     ), kept AS (
         SELECT job_id, booked_on, sum(nusd) AS nusd FROM (
@@ -83,7 +81,7 @@ _DAYS = """
     WHERE NOT EXISTS (
         SELECT FROM decision
         WHERE decision.plan_id = named.plan_id AND decision.job_id = named.job_id)
-"""
+"""  # noqa: S608 - kinds of ours
 
 _HOLDS = """
     WITH unknown AS (
@@ -99,12 +97,11 @@ _HOLDS = """
 """
 
 # What was used is posted, what was not is waste; the job, offer and day are the call's.
-_CALLS = """
+_CALLS = f"""
     WITH posted AS (
-        SELECT attempt_id, coalesce(sum(amount_nusd) FILTER (
-                   WHERE kind IN ('posting', 'waste', 'overrun')), 0) AS amount,
-               count(*) FILTER (WHERE kind = 'posting') AS postings,
-               count(*) FILTER (WHERE kind = 'waste') AS wastes,
+        SELECT attempt_id, {total(BILLED_BY)} AS amount,
+               count(*) FILTER (WHERE {of_kinds(USED_BY)}) AS postings,
+               count(*) FILTER (WHERE {of_kinds(WASTE_BY)}) AS wastes,
                array_agg(DISTINCT ROW(job_id, offer_id, booked_on)::text) AS whose
         FROM ledger WHERE attempt_id IS NOT NULL GROUP BY attempt_id
     )
@@ -123,7 +120,7 @@ _CALLS = """
        OR posted.whose <> ARRAY[ROW(attempt.job_id, attempt.offer_id, attempt.booked_on)::text]
        OR (wastes > 0 AND attempt.state = 'succeeded')
        OR (postings > 0 AND attempt.state <> 'succeeded')
-"""
+"""  # noqa: S608 - kinds of ours
 
 _PLANS = """
     WITH decided AS (

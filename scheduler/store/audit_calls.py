@@ -1,7 +1,8 @@
 """Paid calls as the evidence tells of them, held against the rows of attempts and results.
 
 A record of kind `calls` has many calls, each a list of values in the order that its `facts`
-name; one of kind `resolution` says what an unknown call turned out to have cost.
+name; one of kind `resolution` says what an unknown call turned out to have cost, and one of kind
+`correction` what any call did, whose cost was wrong.
 """
 
 FACTS = {
@@ -25,7 +26,7 @@ BILL = {
     "input_tokens": "input_tokens",
     "output_tokens": "output_tokens",
 }
-"""What a resolution may say anew."""
+"""What a resolution may say anew; the cost, a correction as well."""
 
 _NAMES = ("attempt", *FACTS, "state", *BILL, "output_digest")
 
@@ -51,6 +52,13 @@ _TOLD = f"""
     ), resolved AS (
         SELECT said->>'attempt' AS attempt, {_BILLS}
         FROM (SELECT body::jsonb AS said FROM evidence WHERE kind = 'resolution') AS parsed
+    ), corrections AS MATERIALIZED (
+        SELECT seq, said->>'attempt' AS attempt, said->>'cost_nusd' AS cost_nusd,
+               (said->>'cost_nusd')::numeric - (said->>'cost_before_nusd')::numeric AS more_nusd
+        FROM (SELECT seq, body::jsonb AS said FROM evidence WHERE kind = 'correction') AS parsed
+    ), corrected AS (
+        SELECT DISTINCT ON (attempt) attempt, cost_nusd FROM corrections
+        ORDER BY attempt, seq DESC
     )
 """  # noqa: S608 - names of ours
 
@@ -68,12 +76,15 @@ def _differs(column: str, recorded: str, *, is_later: bool = False) -> str:
 _WRONG = ", ".join(
     _differs(column, f"told.{fact}", is_later=fact in LATER_FACTS) for fact, column in FACTS.items()
 )
-_WRONG_BILL = ", ".join(
-    _differs(
-        column, f"CASE WHEN resolved.attempt IS NULL THEN told.{fact} ELSE resolved.{fact} END"
-    )
-    for fact, column in BILL.items()
-)
+
+
+def _last_said(fact: str) -> str:
+    """SQL for what was last recorded of a call's bill."""
+    said = f"CASE WHEN resolved.attempt IS NULL THEN told.{fact} ELSE resolved.{fact} END"
+    return f"coalesce(corrected.cost_nusd, {said})" if fact == "cost_nusd" else said
+
+
+_WRONG_BILL = ", ".join(_differs(column, _last_said(fact)) for fact, column in BILL.items())
 _WRONG_STATE = _differs(
     "state",
     "CASE WHEN resolved.attempt IS NULL THEN told.state"
@@ -93,6 +104,7 @@ CALL_RECORDS = f"""
         FROM attempt
         FULL JOIN told ON told.attempt = attempt.id::text
         FULL JOIN resolved ON resolved.attempt = coalesce(attempt.id::text, told.attempt)
+        LEFT JOIN corrected ON corrected.attempt = attempt.id::text
     )
     SELECT 'attempt ' || id AS where_, what FROM compared
     WHERE what IS NOT NULL
@@ -118,18 +130,24 @@ RESULT_RECORDS = f"""
     SELECT 'job ' || job AS where_, what FROM compared WHERE what IS NOT NULL
 """  # noqa: S608 - names of ours
 
-# A bill that came after the result is the job's, and not in what its result says.
+# What a bill said after the result was there is the job's, and not in what its result says.
 RESULT_BILLS = f"""
-    WITH {_TOLD}, late AS (
-        SELECT attempt.job_id, sum(resolved.cost_nusd::numeric) AS nusd
-        FROM resolved JOIN attempt ON attempt.id::text = resolved.attempt GROUP BY attempt.job_id
+    WITH {_TOLD}, later AS (
+        SELECT attempt, cost_nusd::numeric AS nusd FROM resolved
+      UNION ALL
+        SELECT attempt, more_nusd FROM corrections
+    ), late AS (
+        SELECT attempt.job_id, sum(greatest(later.nusd, 0)) AS more,
+               sum(greatest(-later.nusd, 0)) AS less
+        FROM later JOIN attempt ON attempt.id::text = later.attempt GROUP BY attempt.job_id
     )
     SELECT 'job ' || job.id AS where_,
            'its result says ' || result.cost_nusd || ' nUSD, organisation ' || result.tenant_id
            || '; the job says ' || job.spent_nusd || ', organisation ' || job.tenant_id AS what
     FROM result JOIN job ON job.id = result.job_id LEFT JOIN late ON late.job_id = job.id
-    WHERE result.tenant_id <> job.tenant_id OR result.cost_nusd > job.spent_nusd
-       OR result.cost_nusd < job.spent_nusd - coalesce(late.nusd, 0)
+    WHERE result.tenant_id <> job.tenant_id
+       OR result.cost_nusd > job.spent_nusd + coalesce(late.less, 0)
+       OR result.cost_nusd < job.spent_nusd - coalesce(late.more, 0)
 """  # noqa: S608 - names of ours
 
 # A plan that ends a job has the reason in its decision; a worker digests it into its record.

@@ -8,9 +8,11 @@ from sqlalchemy import Connection, Row, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import Refused
+from scheduler.domain.ledger import OVERRUN_BY, RESERVED_BY, SPENT_BY
 from scheduler.domain.money import usd_text
 from scheduler.store.evidence import append
 from scheduler.store.ledger import BOOKING
+from scheduler.store.ledger_sums import total
 from scheduler.store.tables.money import budget
 from scheduler.store.tables.scopes import scope
 
@@ -52,19 +54,16 @@ class BudgetLine:
         return self.limit_nusd - self.spent_nusd - self.reserved_nusd
 
 
-_BOOKED = text("""
-    SELECT coalesce(sum(CASE ledger.kind WHEN 'reservation' THEN amount_nusd WHEN 'overrun'
-                        THEN 0 ELSE -amount_nusd END), 0)::bigint AS reserved_nusd,
-           coalesce(sum(amount_nusd) FILTER (WHERE ledger.kind IN ('posting', 'waste')), 0)::bigint
-               AS spent_nusd,
-           coalesce(sum(amount_nusd) FILTER (WHERE ledger.kind = 'overrun'), 0)::bigint
-               AS overrun_nusd
+_BOOKED = text(f"""
+    SELECT {total(RESERVED_BY)}::bigint AS reserved_nusd,
+           {total(SPENT_BY)}::bigint AS spent_nusd,
+           {total(OVERRUN_BY)}::bigint AS overrun_nusd
     FROM ledger
     JOIN scope project ON project.id = ledger.project_id
     JOIN scope team ON team.id = project.parent_id
     WHERE :scope_id IN (project.id, team.id, team.parent_id)
       AND booked_on >= :starts_on AND booked_on < :ends_on
-""")
+""")  # noqa: S608 - kinds of ours
 
 
 def set_budget(

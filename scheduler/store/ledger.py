@@ -110,15 +110,15 @@ def grant(
     """Which of *asks* (project, day, nUSD), in their order, the budgets have the money for.
 
     Those budgets stay locked until the caller's transaction ends, so that what is granted is
-    still there when its reservation is booked.  *booking* is what will be booked besides: its
-    budgets are locked with them, since two transactions that each lock some first, and the
-    others later, may wait for each other.
+    still there when its reservation is booked.  *booking* is what will be booked besides, and
+    may give money back that the asks can have.  Its budgets are locked with theirs, since two
+    transactions that each lock some first, and the others later, may wait for each other.
     """
     if not asks:
         return []
     conn.execute(select(func.pg_advisory_xact_lock_shared(*BOOKING)))
-    days = {(project_id, day) for project_id, day, _ in asks}
-    days |= {(entry.project_id, entry.booked_on) for entry in booking}
+    moved = _sums(booking)
+    days = {(project_id, day) for project_id, day, _ in asks} | set(moved)
     bearers: dict[tuple[int, date], list[int]] = defaultdict(list)
     free_nusd: dict[int, int] = {}
     for row in conn.execute(
@@ -126,6 +126,9 @@ def grant(
     ):
         bearers[row.project_id, row.day].append(row.id)
         free_nusd[row.id] = row.free_nusd
+    for at, total in moved.items():
+        for one in bearers[at]:
+            free_nusd[one] -= total.reserved_nusd + total.spent_nusd
     granted = []
     for project_id, day, asked_nusd in asks:
         budgets = bearers[project_id, day]

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from scheduler.domain.ledger import WASTE_BY
+from scheduler.store.ledger_sums import total
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
@@ -44,17 +47,17 @@ class OfferWork:
     spent_nusd: int
 
 
-_STANDING = text("""
+_STANDING = text(f"""
     SELECT count(*) FILTER (WHERE state = 'queued' AND task <> 'judge') AS queued,
            count(*) FILTER (WHERE state = 'planned' AND task <> 'judge') AS planned,
            count(*) FILTER (WHERE state = 'done' AND task <> 'judge') AS done,
            count(*) FILTER (WHERE state = 'failed' AND task <> 'judge') AS failed,
            coalesce(sum(spent_nusd), 0)::bigint AS spent_nusd,
            coalesce(sum(reserved_nusd), 0)::bigint AS reserved_nusd,
-           (SELECT coalesce(sum(amount_nusd), 0)::bigint FROM ledger
-            WHERE project_id = :project_id AND kind = 'waste') AS waste_nusd
+           (SELECT {total(WASTE_BY)}::bigint FROM ledger
+            WHERE project_id = :project_id) AS waste_nusd
     FROM job WHERE project_id = :project_id
-""")
+""")  # noqa: S608 - kinds of ours
 
 _OFFERS = text("""
     WITH calls AS (

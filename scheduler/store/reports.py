@@ -5,6 +5,9 @@ from datetime import date
 
 from sqlalchemy import BigInteger, Connection, Text, cast, column, func, select, table, text
 
+from scheduler.domain.ledger import BILLED_BY, OVERRUN_BY, RESERVED_BY, SPENT_BY, WASTE_BY
+from scheduler.store.ledger_sums import of_kinds, total
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetStanding:
@@ -57,14 +60,10 @@ class BudgetStanding:
 
 
 # The ledger is added up once, by project and day; only then is it spread over the budgets.
-_STANDINGS = text("""
+_STANDINGS = text(f"""
     WITH booked AS (
-        SELECT project_id, booked_on,
-               coalesce(sum(amount_nusd) FILTER (WHERE kind IN ('posting', 'waste')), 0) AS spent,
-               sum(CASE kind WHEN 'reservation' THEN amount_nusd WHEN 'overrun' THEN 0
-                   ELSE -amount_nusd END) AS reserved,
-               coalesce(sum(amount_nusd) FILTER (WHERE kind = 'overrun'), 0) AS overrun,
-               coalesce(sum(amount_nusd) FILTER (WHERE kind = 'waste'), 0) AS waste,
+        SELECT project_id, booked_on, {total(SPENT_BY)} AS spent, {total(RESERVED_BY)} AS reserved,
+               {total(OVERRUN_BY)} AS overrun, {total(WASTE_BY)} AS waste,
                0 AS unknown, 0 AS judging
         FROM ledger GROUP BY project_id, booked_on
       UNION ALL
@@ -72,9 +71,9 @@ _STANDINGS = text("""
         FROM attempt JOIN job ON job.id = attempt.job_id
         WHERE attempt.state = 'unknown' GROUP BY job.project_id, attempt.booked_on
       UNION ALL
-        SELECT ledger.project_id, ledger.booked_on, 0, 0, 0, 0, 0, sum(amount_nusd)
+        SELECT ledger.project_id, ledger.booked_on, 0, 0, 0, 0, 0, {total(SPENT_BY)}
         FROM job JOIN ledger ON ledger.job_id = job.id
-        WHERE job.task = 'judge' AND ledger.kind IN ('posting', 'waste')
+        WHERE job.task = 'judge' AND {of_kinds(SPENT_BY)}
         GROUP BY ledger.project_id, ledger.booked_on
     ), borne AS (
         SELECT budget.id, sum(spent) AS spent, sum(reserved) AS reserved, sum(overrun) AS overrun,
@@ -99,13 +98,20 @@ _STANDINGS = text("""
     LEFT JOIN borne ON borne.id = budget.id
     WHERE ends_on > :starts_on AND starts_on < :ends_on
     ORDER BY scope.path, starts_on, ends_on
-""")
+""")  # noqa: S608 - kinds of ours
 
 
 def budget_standings(conn: Connection, *, starts_on: date, ends_on: date) -> list[BudgetStanding]:
     """Every budget that touches the days from *starts_on* up to, not including, *ends_on*."""
     rows = conn.execute(_STANDINGS, {"starts_on": starts_on, "ends_on": ends_on})
     return [BudgetStanding(**row._asdict()) for row in rows]
+
+
+def billed(conn: Connection) -> int:
+    """What all calls cost, in nUSD, whether a budget had it or not."""
+    every = text(f"SELECT {total(BILLED_BY)}::bigint FROM ledger")  # noqa: S608 - kinds of ours
+    nusd: int = conn.execute(every).scalar_one()
+    return nusd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

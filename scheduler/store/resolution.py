@@ -135,17 +135,22 @@ class _Bill(NamedTuple):
         return max(0, self.cost_nusd - held_nusd)
 
     def entry(self, kind: EntryKind, amount_nusd: int) -> Entry:
-        return Entry(
-            kind=kind,
-            amount_nusd=amount_nusd,
-            tenant_id=self.attempt.tenant_id,
-            project_id=self.attempt.project_id,
-            booked_on=self.attempt.booked_on,
-            job_id=self.attempt.job_id,
-            plan_id=self.attempt.plan_id,
-            attempt_id=self.attempt.id,
-            offer_id=self.attempt.offer_id,
-        )
+        return entry_of(self.attempt, kind, amount_nusd)
+
+
+def entry_of(attempt: Row[*tuple[Any, ...]], kind: EntryKind, amount_nusd: int) -> Entry:
+    """An entry for a call, of whose row the job's tenant, project and plan are a part."""
+    return Entry(
+        kind=kind,
+        amount_nusd=amount_nusd,
+        tenant_id=attempt.tenant_id,
+        project_id=attempt.project_id,
+        booked_on=attempt.booked_on,
+        job_id=attempt.job_id,
+        plan_id=attempt.plan_id,
+        attempt_id=attempt.id,
+        offer_id=attempt.offer_id,
+    )
 
 
 def _settle(conn: Connection, found: Row[*tuple[Any, ...]], resolution: Resolution) -> _Bill:

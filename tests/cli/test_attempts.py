@@ -1,14 +1,18 @@
-"""`apportion attempts` lists the calls of unknown outcome, and resolves each once."""
+"""`apportion attempts` resolves each call of unknown outcome once, and corrects posted ones."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine
 
+from scheduler.cli import attempts
+from scheduler.cli.attempts import BadCorrections
 from scheduler.domain.money import BadAmount
 from scheduler.store.resolution import NotUnknown
 from tests.cli.conftest import Run
-from tests.compliance.day import ANSWERED, LOST, a_day
+from tests.compliance.day import ANSWERED, LOST, WASTED, a_day
 
 
 @pytest.fixture
@@ -49,3 +53,121 @@ def test_a_cost_that_is_no_amount_is_refused(run: Run, day_url: str) -> None:
     refused = run("attempts", "resolve", str(LOST), "--cost", "much", database=day_url)
 
     assert isinstance(refused.exception, BadAmount)
+
+
+def test_a_posted_call_is_corrected_and_shown_at_its_new_cost(run: Run, own_day_url: str) -> None:
+    to = ("--cost", "0.000000025", "--why", "credit note 77", "--by", "anna")
+    told = run("attempts", "correct", str(ANSWERED), *to, database=own_day_url)
+    assert told.stdout == "1 corrected\n"
+
+    [call] = json.loads(
+        run("attempts", "show", "--job", "a", "--json", database=own_day_url).stdout
+    )
+    assert (call["id"], call["state"], call["cost_nusd"]) == (str(ANSWERED), "succeeded", 25)
+    [line] = json.loads(run("report", "budget", "--json", database=own_day_url).stdout)
+    assert (line["spent_nusd"], line["waste_nusd"]) == (65, 40)
+    [spent] = json.loads(run("report", "spend", "--json", database=own_day_url).stdout)
+    assert (spent["used_nusd"], spent["waste_nusd"], spent["calls"]) == (25, 40, 2)
+    assert run("audit", "verify", database=own_day_url).exit_code == 0
+
+
+@pytest.fixture
+def corrections(tmp_path: Path) -> Callable[[str], str]:
+    def written(lines: str) -> str:
+        path = tmp_path / "corrections.csv"
+        path.write_text(lines, encoding="utf-8")
+        return str(path)
+
+    return written
+
+
+Written = Callable[[str], str]
+HEAD = "attempt_id,cost_usd\n"
+
+
+def test_a_file_of_corrections_is_taken_as_one(
+    run: Run, own_day_url: str, corrections: Written
+) -> None:
+    path = corrections(f"\ufeffnote,{HEAD}x,{ANSWERED},0\ny,{WASTED},0.00000004\n")
+
+    told = run("attempts", "correct", "--csv", path, "--why", "invoice", database=own_day_url)
+
+    assert told.stdout == "1 corrected, 1 had that cost already\n"
+    [line] = json.loads(run("report", "budget", "--json", database=own_day_url).stdout)
+    assert (line["spent_nusd"], line["waste_nusd"]) == (40, 40)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "reason"),
+    [
+        ("", 1, "does not name attempt_id and cost_usd"),
+        ("attempt_id,cost\n", 1, "does not name cost_usd"),
+        (f"{HEAD}{ANSWERED},0\nnothing,1\n", 3, "'nothing' is no attempt"),
+        (f"{HEAD}{ANSWERED}\n", 2, "not an amount in USD"),
+        (f"{HEAD}{ANSWERED},-1\n", 2, "not an amount in USD"),
+        (f"{HEAD}{ANSWERED},0\n{ANSWERED},1\n", 3, "is corrected twice"),
+        (f"{HEAD}{ANSWERED},0\n" + "y" * 200_000, 2, "field larger than"),
+    ],
+)
+def test_a_file_with_a_bad_line_corrects_nothing(
+    run: Run, own_day_url: str, corrections: Written, lines: str, line: int, reason: str
+) -> None:
+    path = corrections(lines)
+
+    refused = run("attempts", "correct", "--csv", path, "--why", "x", database=own_day_url)
+
+    assert isinstance(refused.exception, BadCorrections)
+    assert f"{path}:{line}: " in str(refused.exception)
+    assert reason in str(refused.exception)
+    [budget] = json.loads(run("report", "budget", "--json", database=own_day_url).stdout)
+    assert budget["spent_nusd"] == 100
+
+
+def test_a_file_that_is_no_text_is_refused(run: Run, day_url: str, tmp_path: Path) -> None:
+    path = tmp_path / "corrections.csv"
+    path.write_bytes(HEAD.encode() + b"\xff\xfe")
+
+    refused = run("attempts", "correct", "--csv", str(path), "--why", "x", database=day_url)
+
+    assert isinstance(refused.exception, BadCorrections)
+
+
+def test_more_corrections_than_a_file_may_have_are_refused(
+    run: Run, day_url: str, corrections: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "CORRECTIONS_MAX", 1)
+    path = corrections(f"{HEAD}{ANSWERED},0\n{WASTED},0\n")
+
+    refused = run("attempts", "correct", "--csv", path, "--why", "x", database=day_url)
+
+    assert "more than 1 corrections" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("correct", "--why", "x"),
+        ("correct", str(ANSWERED), "--why", "x"),
+        ("correct", str(ANSWERED), "--cost", "1"),
+        ("correct", str(ANSWERED), "--cost", "1", "--why", " "),
+        ("correct", str(ANSWERED), "--cost", "1", "--csv", "-", "--why", "x"),
+        ("show",),
+    ],
+)
+def test_what_is_missing_is_asked_for(run: Run, day_url: str, arguments: tuple[str, ...]) -> None:
+    refused = run("attempts", *arguments, database=day_url)
+
+    assert refused.exit_code == 2
+    assert "Usage" in refused.stderr
+
+
+def test_a_call_is_found_by_what_its_provider_calls_it(run: Run, day_url: str) -> None:
+    found = json.loads(
+        run("attempts", "show", "--request", "r-1", "--json", database=day_url).stdout
+    )
+
+    assert [call["job"] for call in found] == ["a", "b", "c"]
+    of_b = run("attempts", "show", "--request", "r-1", "--job", "b", database=day_url).stdout
+    assert str(WASTED) in of_b
+    assert str(ANSWERED) not in of_b
+    assert "no such call" in run("attempts", "show", "--job", "z", database=day_url).stdout

@@ -24,7 +24,7 @@ def kept(postgres: postgres_rig.Server, template: str) -> Iterator[tuple[str, Bo
         url = postgres.database(name)
         engine = create_engine(url)
         with engine.begin() as conn:
-            *_, books = two_months(conn, seed=7, events=120)
+            *_, books = two_months(conn, seed=7, events=200)
         yield url, books
         engine.dispose()
 

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.domain.ledger import RESERVED_BY, SPENT_BY, Balance, EntryKind, balance
+from scheduler.domain.ledger import (
+    CREDIT_OF,
+    OVERRUN_BY,
+    RESERVED_BY,
+    SPENT_BY,
+    Balance,
+    EntryKind,
+    balance,
+)
 
 entries = st.lists(st.tuples(st.sampled_from(EntryKind), st.integers(1, 10**12)))
 
@@ -14,19 +22,32 @@ entries = st.lists(st.tuples(st.sampled_from(EntryKind), st.integers(1, 10**12))
 @pytest.mark.parametrize(
     ("kind", "after"),
     [
-        (EntryKind.RESERVATION, Balance(reserved_nusd=12, spent_nusd=5)),
-        (EntryKind.RELEASE, Balance(reserved_nusd=8, spent_nusd=5)),
-        (EntryKind.POSTING, Balance(reserved_nusd=8, spent_nusd=7)),
-        (EntryKind.WASTE, Balance(reserved_nusd=8, spent_nusd=7)),
-        (EntryKind.OVERRUN, Balance(reserved_nusd=10, spent_nusd=5, overrun_nusd=2)),
+        (EntryKind.RESERVATION, Balance(reserved_nusd=12, spent_nusd=5, overrun_nusd=4)),
+        (EntryKind.RELEASE, Balance(reserved_nusd=8, spent_nusd=5, overrun_nusd=4)),
+        (EntryKind.POSTING, Balance(reserved_nusd=8, spent_nusd=7, overrun_nusd=4)),
+        (EntryKind.WASTE, Balance(reserved_nusd=8, spent_nusd=7, overrun_nusd=4)),
+        (EntryKind.OVERRUN, Balance(reserved_nusd=10, spent_nusd=5, overrun_nusd=6)),
+        (EntryKind.POSTING_CREDIT, Balance(reserved_nusd=10, spent_nusd=3, overrun_nusd=4)),
+        (EntryKind.WASTE_CREDIT, Balance(reserved_nusd=10, spent_nusd=3, overrun_nusd=4)),
+        (EntryKind.OVERRUN_CREDIT, Balance(reserved_nusd=10, spent_nusd=5, overrun_nusd=2)),
     ],
 )
 def test_each_kind_moves_what_it_says(kind: EntryKind, after: Balance) -> None:
-    assert Balance(reserved_nusd=10, spent_nusd=5).after(kind, 2) == after
+    assert Balance(reserved_nusd=10, spent_nusd=5, overrun_nusd=4).after(kind, 2) == after
 
 
 def test_every_kind_says_what_it_moves() -> None:
-    assert set(RESERVED_BY) == set(SPENT_BY) == set(EntryKind)
+    assert {*RESERVED_BY, *SPENT_BY, *OVERRUN_BY} == set(EntryKind)
+
+
+@pytest.mark.parametrize(("kind", "credit"), CREDIT_OF.items())
+def test_a_credit_takes_back_what_was_spent_and_sets_nothing_aside(
+    kind: EntryKind, credit: EntryKind
+) -> None:
+    after = balance([(kind, 3), (credit, 3)])
+
+    assert (after.spent_nusd, after.overrun_nusd) == (0, 0)
+    assert after.reserved_nusd == RESERVED_BY.get(kind, 0) * 3
 
 
 @given(entries, st.randoms(use_true_random=False))
@@ -47,5 +68,6 @@ def test_what_is_used_and_owed_is_what_was_set_aside_less_what_was_given_back(
     sums = {kind: sum(nusd for one, nusd in listed if one is kind) for kind in EntryKind}
 
     used_nusd = total.reserved_nusd + total.spent_nusd
-    assert used_nusd == sums[EntryKind.RESERVATION] - sums[EntryKind.RELEASE]
-    assert total.overrun_nusd == sums[EntryKind.OVERRUN]
+    credited_nusd = sums[EntryKind.POSTING_CREDIT] + sums[EntryKind.WASTE_CREDIT]
+    assert used_nusd == sums[EntryKind.RESERVATION] - sums[EntryKind.RELEASE] - credited_nusd
+    assert total.overrun_nusd == sums[EntryKind.OVERRUN] - sums[EntryKind.OVERRUN_CREDIT]

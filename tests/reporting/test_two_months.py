@@ -83,7 +83,10 @@ HEADING = {
     "team": lambda line: line.project.rpartition("/")[0],
     "project": lambda line: line.project,
 }
-SPENDING = {"posting": 0, "waste": 1, "overrun": 2}
+SPENDING = {
+    "posting": (0, 1), "posting_credit": (0, -1), "waste": (1, 1), "waste_credit": (1, -1),
+    "overrun": (2, 1), "overrun_credit": (2, -1),
+}  # fmt: skip
 
 
 def spent_by_hand(books: Books, by: str, period: tuple[date, date]) -> dict[str, list[int]]:
@@ -93,7 +96,8 @@ def spent_by_hand(books: Books, by: str, period: tuple[date, date]) -> dict[str,
     for line in books.lines:
         if line.kind in SPENDING and period[0] <= line.day < period[1]:
             heading = HEADING[by](line)
-            sums.setdefault(heading, [0, 0, 0])[SPENDING[line.kind]] += line.nusd
+            figure, sign = SPENDING[line.kind]
+            sums.setdefault(heading, [0, 0, 0])[figure] += sign * line.nusd
             calls.setdefault(heading, set()).add(line.attempt)
     return {heading: [*three, len(calls[heading])] for heading, three in sums.items()}
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.errors import BudgetExceeded
 from scheduler.domain.ledger import EntryKind
 from scheduler.store.budgets import LimitTooLow, set_budget
+from scheduler.store.corrections import Correction, correct
 from scheduler.store.ledger import Entry, book
 from scheduler.store.resolution import Resolution, resolve
 from scheduler.store.scopes import ensure_scope
@@ -74,7 +75,7 @@ class Line:
     kind: EntryKind
     nusd: int
     offer: str
-    attempt: UUID | None
+    attempt: UUID
     is_judge: bool
 
 
@@ -87,6 +88,16 @@ class Unknown:
     job: int
 
 
+@dataclass(slots=True, kw_only=True)
+class Posted:
+    """A call whose cost is known: *kind* of it, and *over* of it beyond all budgets."""
+
+    line: Line
+    kind: EntryKind
+    cost: int
+    over: int
+
+
 @dataclass(slots=True)
 class Books:
     """The database's books, and beside them what they should say, in plain sums."""
@@ -95,6 +106,7 @@ class Books:
     lines: list[Line] = field(default_factory=list)
     limits: dict[Budget, int] = field(default_factory=dict)
     unknown: list[Unknown] = field(default_factory=list)
+    posted: list[Posted] = field(default_factory=list)
     calls: int = 0
 
     def start(self) -> None:
@@ -156,6 +168,7 @@ class Books:
         kind = EntryKind.WASTE if how == "wasted" else EntryKind.POSTING
         moves = [(kind, cost), (EntryKind.RELEASE, nusd - cost), (EntryKind.OVERRUN, over)]
         self.book(job, of, moves)
+        self.posted.append(Posted(line=of, kind=kind, cost=cost + over, over=over))
 
     def resolve(self, one: Unknown, cost: int) -> None:
         """A late bill: asked of the budgets where it is more than was kept, or owed."""
@@ -169,6 +182,27 @@ class Books:
             moves += [(EntryKind.RESERVATION, over), (EntryKind.WASTE, over)]
         elif over:
             moves += [(EntryKind.OVERRUN, over)]
+        self._note(of, moves)
+        owed = 0 if is_granted else over
+        self.posted.append(Posted(line=of, kind=EntryKind.WASTE, cost=cost, over=owed))
+
+    def correct(self, one: Posted, cost: int) -> None:
+        """What a bill was too high by comes back, what nobody had first; the rest is asked for."""
+        of, more, less = one.line, max(0, cost - one.cost), max(0, one.cost - cost)
+        is_granted = all(self.free(each) >= more for each in self.bearers(of.project, of.day))
+        asked = Correction(attempt_id=of.attempt, cost_nusd=cost)
+        assert correct(self.conn, [asked], by="finance", why="bill") == bool(more or less)
+        back = min(less, one.over)
+        credit = EntryKind.WASTE_CREDIT
+        if one.kind is EntryKind.POSTING:
+            credit = EntryKind.POSTING_CREDIT
+        moves = [(EntryKind.OVERRUN_CREDIT, back), (credit, less - back)]
+        if is_granted:
+            moves += [(EntryKind.RESERVATION, more), (one.kind, more)]
+        else:
+            moves += [(EntryKind.OVERRUN, more)]
+            one.over += more
+        one.cost, one.over = cost, one.over - back
         self._note(of, moves)
 
     def book(self, job: int, of: Line, moves: list[tuple[EntryKind, int]]) -> None:
@@ -243,6 +277,12 @@ class Books:
                     sums["reserved"] -= line.nusd
                 case EntryKind.OVERRUN:
                     sums["overrun"] += line.nusd
+                case EntryKind.OVERRUN_CREDIT:
+                    sums["overrun"] -= line.nusd
+                case EntryKind.POSTING_CREDIT | EntryKind.WASTE_CREDIT:
+                    sums["spent"] -= line.nusd
+                    sums["waste"] -= line.nusd * (line.kind is EntryKind.WASTE_CREDIT)
+                    sums["judging"] -= line.nusd * line.is_judge
                 case EntryKind.POSTING | EntryKind.WASTE:
                     sums["reserved"] -= line.nusd
                     sums["spent"] += line.nusd
@@ -260,7 +300,7 @@ def two_months(conn: Connection, *, seed: int, events: int) -> Iterator[Books]:
         for scope, period in ((organisation, YEAR), (team, NOVEMBER), (project, OCTOBER)):
             books.limit(scope, period, rng.choice([10**6, 2 * HUGE]))
     for _ in range(events):
-        match rng.choice(["work"] * 6 + ["limit", "limit", "resolve"]):
+        match rng.choice(["work"] * 6 + ["limit", "limit", "resolve", "correct"]):
             case "limit":
                 scope, period = rng.choice(list(books.limits))
                 at = sum(books.sums((scope, period))[one] for one in ("spent", "reserved"))
@@ -268,6 +308,10 @@ def two_months(conn: Connection, *, seed: int, events: int) -> Iterator[Books]:
             case "resolve" if books.unknown:
                 one = rng.choice(books.unknown)
                 books.resolve(one, rng.choice([0, one.line.nusd, one.line.nusd + 3, 1]))
+            case "correct" if books.posted:
+                done = rng.choice(books.posted)
+                wrong = [0, done.cost // 2, done.cost, done.cost + 7, done.cost + HUGE]
+                books.correct(done, rng.choice(wrong))
             case _:
                 books.work(rng, nusd=rng.choice([rng.randint(1, 10**5)] * 4 + [HUGE]))
         yield books

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from tests.rig.waiting import PATIENCE_S, eventually
 
@@ -13,15 +13,17 @@ _WAITING = text("""
 """)
 
 
-def while_another_does(engine: Engine, statement: str, work: Callable[[], None]) -> None:
-    """Do *work*; another session has done *statement*, and commits it once *work* waits for it."""
+def while_another_does(
+    engine: Engine, what: str | Callable[[Connection], object], work: Callable[[], None]
+) -> None:
+    """Do *work*; another session has done *what* (SQL, or by it), and commits once *work* waits."""
 
     def is_waiting() -> bool:
         with engine.connect() as conn:
             return bool(conn.execute(_WAITING).scalar_one())
 
     with ThreadPoolExecutor(1) as pool, engine.connect() as other:
-        other.execute(text(statement))
+        _ = other.execute(text(what)) if isinstance(what, str) else what(other)
         working = pool.submit(work)
         eventually(lambda: is_waiting() or working.done(), what="it to wait for the other")
         assert not working.done()

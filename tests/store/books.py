@@ -39,7 +39,7 @@ def entry(
 ) -> Entry:
     """An entry for *project*; spending is by one call."""
     scope = ensure_scope(conn, project)
-    is_spent = kind in (EntryKind.POSTING, EntryKind.WASTE, EntryKind.OVERRUN)
+    is_spent = kind not in (EntryKind.RESERVATION, EntryKind.RELEASE)
     return Entry(
         kind=kind,
         amount_nusd=amount_nusd,

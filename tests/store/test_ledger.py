@@ -223,6 +223,18 @@ def test_asks_are_granted_in_their_order_as_far_as_the_money_goes(conn: Connecti
     assert grant(conn, asks) == [True, False, True, False]
 
 
+def test_what_is_given_back_at_the_same_time_may_be_asked_for(conn: Connection) -> None:
+    budget(conn, PROJECT, 100)
+    book(conn, [entry(conn, RESERVATION, 100)])
+    back = [entry(conn, RELEASE, 30), entry(conn, POSTING, 50)]
+    project = back[0].project_id
+
+    assert grant(conn, [(project, DAY, 31), (project, DAY, 30)], booking=back) == [False, True]
+
+    book(conn, [*back, entry(conn, RESERVATION, 30)])
+    assert figures(conn, PROJECT) == (50, 50, 0, 0)
+
+
 def _standings(conn: Connection) -> list[object]:
     return list(budget_standings(conn, starts_on=date.min, ends_on=date.max))
 

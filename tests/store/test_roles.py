@@ -165,7 +165,12 @@ def test_finance_reads_the_views_and_nothing_else(engine: Engine) -> None:
         for view in names:
             conn.execute(text(f"SELECT * FROM {view}"))
 
-    assert names == {"finance_budget", "finance_spend", "finance_unknown"}
+    assert names == {
+        "finance_budget",
+        "finance_correction",
+        "finance_spend",
+        "finance_unknown",
+    }
 
 
 @pytest.fixture
