@@ -121,31 +121,34 @@ def _hands(
 ) -> Iterator[None]:
     """Relay and rescue in this process, and worker processes, for as long as the block runs.
 
-    Should one of them fail for good, *stop* is set, and its error is raised at the block's end.
+    The workers end first, for the relay to have what they tell last.  Should one of them fail for
+    good, *stop* is set, and its error is raised at the block's end.
     """
-    ends = threading.Event()
     errors: list[Exception] = []
 
-    def run(work: Callable[[], None]) -> None:
+    def run(work: Callable[[threading.Event], None], ends: threading.Event) -> None:
         try:
-            work()
+            work(ends)
         except Exception as error:
             errors.append(error)
             stop.set()
 
     children = [_worker(number, settings) for number in range(1, workers + 1)]
     works = (
-        lambda: keep_running(children, stop=ends),
-        lambda: run_parts(("relay", "rescue"), service, settings, stop=ends),
+        lambda ends: keep_running(children, stop=ends),
+        lambda ends: run_parts(("relay", "rescue"), service, settings, stop=ends),
     )
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
-    for thread in threads:
+    hands = []
+    for work in works:
+        ends = threading.Event()
+        hands.append((ends, threading.Thread(target=run, args=(work, ends))))
+    for _, thread in hands:
         thread.start()
     try:
         yield
     finally:
-        ends.set()
-        for thread in threads:
+        for ends, thread in hands:
+            ends.set()
             thread.join()
     if errors:
         raise errors[0]

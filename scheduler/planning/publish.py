@@ -109,11 +109,12 @@ def run(
 def discard(
     engine: Engine, *, stop: threading.Event, log: Any, limit: int = 10_000, poll_s: float = 5.0
 ) -> None:
-    """Empty the outbox until *stop* is set, where there is no Kafka to publish to.
+    """Empty the outbox until *stop* is set, and once more, where there is no Kafka to publish to.
 
     Results and dead letters are in tables of their own; these rows only wait to be sent.
     """
-    while not stop.is_set():
+    while True:
+        is_last = stop.is_set()
         try:
             with engine.begin() as conn:
                 count, _ = outbox.discard(conn, above=0, limit=limit)
@@ -122,8 +123,11 @@ def discard(
                 raise
             log.warning("the relay waits for Postgres", error=first_line(error))
             count = 0
-        if count < limit:
-            stop.wait(poll_s)
+        if count == limit:
+            continue
+        if is_last:
+            return
+        stop.wait(poll_s)
 
 
 @contextmanager

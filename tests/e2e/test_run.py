@@ -70,6 +70,9 @@ def test_a_run_that_is_broken_off_goes_on_and_pays_for_nothing_twice(
     assert len({row["attempt_key"] for row in rows}) == len(rows) == DOCUMENTS
     cost_nusd = sum(row["cost_nusd"] for row in rows)
     assert round(sum(float(line["cost_usd"]) for line in found) * 1e9) == cost_nusd
+    status = start("status", "--json", env=env)
+    assert status.wait() == 0
+    assert json.loads(status.output)["backlog"]["outbox"] == 0
 
 
 def test_a_run_killed_outright_goes_on_with_every_call_accounted_for(

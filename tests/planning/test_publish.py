@@ -270,6 +270,16 @@ def test_without_kafka_the_outbox_is_emptied(relays: Relays) -> None:
     assert not thread.is_alive()
 
 
+def test_without_kafka_what_was_written_before_the_end_is_not_left_behind(relays: Relays) -> None:
+    relays.write(0, 25)
+    stop = threading.Event()
+    stop.set()
+
+    discard(relays.engine, stop=stop, log=structlog.get_logger(), limit=10)
+
+    assert relays.waiting() == 0
+
+
 def test_without_kafka_a_database_that_cannot_be_written_to_is_waited_for_and_told(
     relays: Relays, database_url: str
 ) -> None:
