@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     `sasl_mechanism`, `ssl_cafile`...).  `policy` is a JSON object, or `policy_file` the path
     of one, with any of `scheduler.domain.policy`'s figures, as {"plan": {"window_s": 5}}.
     `embedding` is the folder of a sentence-embedding model, used wherever quality is predicted.
+    `one_processor` lets a busy worker keep its threads on one processor.
     """
 
     model_config = SettingsConfigDict(
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
         Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_level)
     ] = "INFO"
     log_json: bool = False
+    one_processor: bool = True
 
     @cached_property
     def document_roots(self) -> tuple[Path, ...]:

@@ -15,6 +15,7 @@ from scheduler.store.calling import provider_id
 from scheduler.store.parcels import waiting
 from workers.desk import AccessTo, Desk, Place
 from workers.drain import Drain
+from workers.gathering import gather_threads
 from workers.ids import new_ids
 from workers.loop import run
 from workers.providers.http import open_client
@@ -81,9 +82,17 @@ class Floor:
 
 @contextmanager
 def running(
-    engine: Engine, *, access_to: AccessTo, policy: WorkPolicy, place: Place
+    engine: Engine,
+    *,
+    access_to: AccessTo,
+    policy: WorkPolicy,
+    place: Place,
+    one_processor: bool = True,
 ) -> Iterator[Running]:
-    """A loop with a desk on it, in a thread of its own, until the block ends."""
+    """A loop with a desk on it, in a thread of its own, until the block ends.
+
+    *one_processor*: the process's threads may be kept on one, while that is better.
+    """
     ready: list[Running] = []
     is_ready = threading.Event()
     failures: list[BaseException] = []
@@ -95,7 +104,10 @@ def running(
             over = asyncio.Event()
             overs.append(over)
             is_ready.set()
+            gathering = asyncio.create_task(gather_threads()) if one_processor else None
             await over.wait()
+            if gathering is not None:
+                gathering.cancel()
             desk.close()
 
     def thread() -> None:

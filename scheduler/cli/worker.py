@@ -107,7 +107,11 @@ def _work(settings: Settings, service: Service, providers: list[str]) -> int:
             }
 
         with running(
-            service.engine, access_to=access_to, policy=policies.work, place=place
+            service.engine,
+            access_to=access_to,
+            policy=policies.work,
+            place=place,
+            one_processor=settings.one_processor,
         ) as floor:
             app = celery_app(service.broker_url)
             return serve(app, floor, name=worker, providers=providers)
