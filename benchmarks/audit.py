@@ -24,6 +24,7 @@ from scheduler.store.budgets import ALWAYS, set_budget
 from scheduler.store.catalog_records import prove_catalog
 from scheduler.store.connect import snapshot
 from scheduler.store.evidence import append
+from scheduler.store.job_records import all_asked, asked_digests
 from scheduler.store.migrate import upgrade
 from scheduler.store.plans import NewPlan, add_decisions, add_plan
 from workers.settle import CALL_FACTS
@@ -94,16 +95,18 @@ def plan(conn: Connection, jobs: range) -> None:
         for job in jobs
     ]
     digest, count = decisions_digest(rows), len(jobs)
+    asked = asked_digests(conn, jobs)
+    inputs = {"jobs": all_asked(asked)}
     new = NewPlan(
         window_kind="continuous", jobs=count, planned=count, deferred=0, value=1.0, bound=1.0,
         gap=0.0, passes=1, solve_s=0.1, seed=1, cost_nusd=60 * count, reserved_nusd=100 * count,
-        rows=[], inputs={}, decisions_digest=digest,
+        rows=[], inputs=inputs, decisions_digest=digest,
     )  # fmt: skip
     plan_id = add_plan(conn, new)
-    add_decisions(conn, plan_id=plan_id, rows=rows)
+    add_decisions(conn, plan_id=plan_id, rows=rows, asked=asked)
     body = {
         "plan": plan_id, "window": "continuous", "jobs": count, "planned": count, "deferred": 0,
-        "seed": 1, "cost_nusd": 60 * count, "reserved_nusd": 100 * count, "inputs": {},
+        "seed": 1, "cost_nusd": 60 * count, "reserved_nusd": 100 * count, "inputs": inputs,
         "decisions_digest": digest.hex(),
     }  # fmt: skip
     append(conn, stream="plan", kind="plan", bodies=[body])

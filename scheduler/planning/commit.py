@@ -21,7 +21,7 @@ from scheduler.planning.carry import Left
 from scheduler.planning.decisions import Chosen, Packing
 from scheduler.planning.problem import Case
 from scheduler.store.evidence import append
-from scheduler.store.job_records import asked_digest
+from scheduler.store.job_records import all_asked, asked_digests
 from scheduler.store.ledger import Entry, NoBudget, book
 from scheduler.store.parcels_made import add_parcels, reserve_ids
 from scheduler.store.planned_jobs import (
@@ -92,8 +92,8 @@ def commit(conn: Connection, draft: Draft, *, policy: Policy, results_topic: str
     Raises:
         JobsMoved, BudgetsMoved: the world is not as it was read; roll back, and plan again.
     """
-    asked = asked_digest(conn, draft.case.window.job_id.tolist())
-    draft = replace(draft, inputs=draft.inputs | {"jobs": asked})
+    asked = asked_digests(conn, draft.case.window.job_id.tolist())
+    draft = replace(draft, inputs=draft.inputs | {"jobs": all_asked(asked)})
     digest = decisions_digest(draft.decisions)
     plan_id = add_plan(conn, _plan_row(draft, digest))
     # First the fence: whoever changed one of the jobs is noticed before anything is built on it.
@@ -106,7 +106,7 @@ def commit(conn: Connection, draft: Draft, *, policy: Policy, results_topic: str
         attempt_limit=policy.plan.parcel_attempts,
     )
     _move_jobs(conn, draft, plan_id=plan_id, parcel_ids=ids)
-    add_decisions(conn, plan_id=plan_id, rows=draft.decisions)
+    add_decisions(conn, plan_id=plan_id, rows=draft.decisions, asked=asked)
     _publish_failures(conn, draft, plan_id=plan_id, topic=results_topic)
     try:
         book(conn, _entries(draft, plan_id))

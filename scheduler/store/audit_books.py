@@ -14,7 +14,7 @@ from scheduler.store.audit_calls import (
 )
 from scheduler.store.audit_catalog import CATALOG_RECORDS
 from scheduler.store.audit_learning import ESTIMATOR_RECORDS
-from scheduler.store.job_records import ALL_ASKED
+from scheduler.store.job_records import ASKED, all_of
 from scheduler.store.ledger_sums import of_kinds, total
 
 FAULTS_MAX = 20
@@ -164,13 +164,27 @@ _PLAN_RECORDS = """
 # What an older program did not digest is not compared.
 _ASKED = f"""
     WITH asked AS (
-        SELECT decision.plan_id, {ALL_ASKED} AS digest
-        FROM decision JOIN job ON job.id = decision.job_id GROUP BY decision.plan_id
+        SELECT decision.plan_id, {all_of(ASKED)} AS now, {all_of("asked_digest")} AS noted,
+               count(*) > count(asked_digest) AS is_old
+        FROM decision LEFT JOIN job ON job.id = decision.job_id GROUP BY decision.plan_id
+    ), wrong AS MATERIALIZED (
+        SELECT plan.id, is_old OR noted IS DISTINCT FROM inputs->>'jobs' AS is_as_a_whole
+        FROM plan LEFT JOIN asked ON asked.plan_id = plan.id
+        WHERE inputs->>'jobs' <> coalesce(asked.now, '')
+           OR (NOT is_old AND inputs->>'jobs' <> noted)
     )
-    SELECT 'plan ' || plan.id AS where_,
+    SELECT 'plan ' || id AS where_,
            'what was asked of its jobs, or of which documents, is not what it was made for' AS what
-    FROM plan LEFT JOIN asked ON asked.plan_id = plan.id
-    WHERE inputs->>'jobs' <> coalesce(asked.digest, '')
+    FROM wrong WHERE coalesce(is_as_a_whole, true)
+  UNION ALL
+    SELECT 'job ' || decision.job_id, CASE WHEN job.id IS NULL
+           THEN 'was planned by plan ' || decision.plan_id || ', and is gone'
+           ELSE 'what was asked of it, or of which document, is not what plan '
+                || decision.plan_id || ' was made for' END
+    FROM wrong JOIN decision ON decision.plan_id = wrong.id
+    LEFT JOIN job ON job.id = decision.job_id
+    WHERE NOT is_as_a_whole AND asked_digest IS DISTINCT FROM CASE WHEN job.id IS NOT NULL
+          THEN {ASKED} END
 """  # noqa: S608 - columns of ours
 
 _RESULTS = """

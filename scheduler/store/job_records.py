@@ -1,5 +1,6 @@
-"""What the evidence keeps of jobs: in a plan's record, a digest of what was asked of them all."""
+"""What is kept of what was asked of jobs: a digest for each, and one of all of them for a plan."""
 
+import hashlib
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
@@ -14,13 +15,25 @@ ASKED = """
         max_cost_nusd, gain_nusd, loss_nusd, residency, data_class
     )::text, 'UTF8'))
 """
-ALL_ASKED = f"encode(sha256(coalesce(string_agg({ASKED}, ''::bytea ORDER BY job.id), '')), 'hex')"
+_BYTES = 32
+# One value: a row for each would take longer than the digests themselves.
+_DIGESTS = text(f"""
+    SELECT coalesce(string_agg({ASKED}, ''::bytea ORDER BY job.id), '')
+    FROM job WHERE id = ANY(CAST(:ids AS bigint[]))
+""")  # noqa: S608 - columns of ours
 
-_DIGEST = text(
-    f"SELECT {ALL_ASKED} FROM job WHERE id = ANY(CAST(:ids AS bigint[]))"  # noqa: S608
-)
+
+def asked_digests(conn: Connection, job_ids: Sequence[int]) -> list[bytes]:
+    """SHA-256 of what was asked of each of these jobs, by their ids."""
+    every = bytes(conn.execute(_DIGESTS, {"ids": list(job_ids)}).scalar_one())
+    return [every[at : at + _BYTES] for at in range(0, len(every), _BYTES)]
 
 
-def asked_digest(conn: Connection, job_ids: Sequence[int]) -> str:
-    """SHA-256 (hex) of what was asked of these jobs: of a digest for each, by their ids."""
-    return str(conn.execute(_DIGEST, {"ids": list(job_ids)}).scalar_one())
+def all_asked(digests: Sequence[bytes]) -> str:
+    """SHA-256 (hex) of *digests*, as a plan's record has it."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def all_of(digest: str) -> str:
+    """SQL for what `all_asked` gives for the *digest* of each job in a group, by their ids."""
+    return f"encode(sha256(coalesce(string_agg({digest}, ''::bytea ORDER BY job_id), '')), 'hex')"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
@@ -45,9 +46,23 @@ def add_plan(conn: Connection, new: NewPlan) -> int:
     return conn.execute(insert(plan).values(**asdict(new)).returning(plan.c.id)).scalar_one()
 
 
-def add_decisions(conn: Connection, *, plan_id: int, rows: Iterable[DecisionRow]) -> None:
-    """Write the plan's decisions, each a value for every one of `decision.COLUMNS`."""
-    copy_rows(conn, "decision", ("plan_id", *COLUMNS), ((plan_id, *row) for row in rows))
+def add_decisions(
+    conn: Connection,
+    *,
+    plan_id: int,
+    rows: Iterable[DecisionRow],
+    asked: Iterable[bytes | None] = repeat(None),
+) -> None:
+    """Write the plan's decisions, each a value for every one of `decision.COLUMNS`.
+
+    *asked* has for each the digest of what was asked of its job.
+    """
+    copy_rows(
+        conn,
+        "decision",
+        ("plan_id", *COLUMNS, "asked_digest"),
+        ((plan_id, *row, digest) for row, digest in zip(rows, asked, strict=False)),
+    )
 
 
 def decision_rows(conn: Connection, *, plan_id: int) -> Iterator[DecisionRow]:

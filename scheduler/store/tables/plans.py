@@ -99,6 +99,8 @@ class _DecisionColumns(TypedColumns):
     # Next best first: [{"offer_id", "price_id", "reduction", "reserved_nusd", "quality_ppm", ...}].
     alternatives = Column(Json, nullable=False, server_default=text("'[]'"))
     deferral_reason: Named[str | None] = Column(Text)
+    # Of what was asked of the job; the plan's own is of all of these.
+    asked_digest: Named[bytes | None] = Column(Bytes)
 
 
 decision = Table(
