@@ -126,7 +126,8 @@ async def gather_threads() -> None:
     except OSError as error:
         LOG.debug("threads are left to the system", error=str(error))
     finally:
-        threads.let_go()
+        with suppress(OSError):
+            threads.let_go()
 
 
 def thread_times() -> dict[int, Times]:
@@ -139,7 +140,9 @@ def thread_times() -> dict[int, Times]:
     for thread in _TASKS.iterdir():
         try:
             ran_ns, waited_ns, _ = (thread / "schedstat").read_text().split()
-        except ProcessLookupError:
+        except (FileNotFoundError, ProcessLookupError):
+            if int(thread.name) == threading.get_native_id():
+                raise
             # It ended just now.
             continue
         found[int(thread.name)] = Times(int(ran_ns) / 1e9, int(waited_ns) / 1e9)

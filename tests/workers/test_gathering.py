@@ -165,12 +165,55 @@ def test_threads_are_let_go_at_the_end(scene: Scene, monkeypatch: pytest.MonkeyP
     assert scene.processors() == [allowed, allowed]
 
 
+def test_where_threads_may_not_be_placed_they_are_left_to_the_system(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(thread: int, processors: set[int]) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    def busy() -> dict[int, Times]:
+        scene.passed(Times(0.03, 0), Times(0, 0))
+        return dict(scene.times)
+
+    allowed = scene.processors()
+    monkeypatch.setattr(gathering, "LOOK_S", 0.04)
+    monkeypatch.setattr(gathering, "BUSY_LEAST", 0.0)
+    monkeypatch.setattr(gathering, "thread_times", busy)
+    monkeypatch.setattr(os, "sched_setaffinity", refused)
+
+    loop.run(asyncio.wait_for(gather_threads(), 20))
+
+    assert scene.processors() == allowed
+
+
 def test_where_the_system_does_not_tell_nothing_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gathering, "_TASKS", tmp_path / "none")
 
     loop.run(asyncio.wait_for(gather_threads(), 20))
+
+
+def test_threads_that_end_while_they_are_asked_about_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "_TASKS", tmp_path)
+    own = threading.get_native_id()
+    for thread in (own, own + 1):
+        (tmp_path / str(thread)).mkdir()
+    (tmp_path / str(own) / "schedstat").write_text("1500000000 20000000 7\n")
+
+    assert thread_times() == {own: Times(1.5, 0.02)}
+
+
+def test_a_system_that_tells_nothing_of_the_asking_thread_is_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "_TASKS", tmp_path)
+    (tmp_path / str(threading.get_native_id())).mkdir()
+
+    with pytest.raises(FileNotFoundError):
+        thread_times()
 
 
 def test_the_system_tells_of_every_thread_how_long_it_ran(scene: Scene) -> None:
