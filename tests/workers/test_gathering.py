@@ -218,12 +218,12 @@ def test_a_system_that_tells_nothing_of_the_asking_thread_is_told_apart(
 
 def test_the_system_tells_of_every_thread_how_long_it_ran(scene: Scene) -> None:
     before = thread_times()
-    until = time.thread_time() + 0.1
+    until = time.thread_time() + 0.2
     while time.thread_time() < until:
         pass
 
     after = thread_times()
     lead, other = scene.ids
-    assert after[lead].ran - before[lead].ran >= 0.09
-    assert after[other].ran - before[other].ran < 0.05
+    assert after[lead].ran - before[lead].ran > 0.15
+    assert after[other].ran - before[other].ran < 0.1
     assert all(one.waited >= 0 for one in after.values())
