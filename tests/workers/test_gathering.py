@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
-from workers import gathering, loop
+from scheduler.domain.policy import WorkPolicy
+from workers import gathering, loop, process
+from workers.desk import Place
 from workers.gathering import (
     LONG_S,
     PAUSE_FIRST_S,
@@ -163,6 +166,27 @@ def test_threads_are_let_go_at_the_end(scene: Scene, monkeypatch: pytest.MonkeyP
 
     assert len(loop.run(busy_for_a_while())) == 1
     assert scene.processors() == [allowed, allowed]
+
+
+@pytest.mark.parametrize("one_processor", [True, False])
+def test_a_worker_gathers_its_threads_unless_it_is_told_not_to(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, *, one_processor: bool
+) -> None:
+    begun = []
+
+    async def gather() -> None:
+        begun.append(threading.current_thread().name)
+
+    monkeypatch.setattr(process, "gather_threads", gather)
+    place = Place(
+        worker="w", stream="work-1", policy="", topic="results", wait_s=60, wait_most_s=60
+    )
+    with process.running(
+        engine, access_to=dict, policy=WorkPolicy(), place=place, one_processor=one_processor
+    ):
+        pass
+
+    assert begun == ["loop"] * one_processor
 
 
 def test_where_threads_may_not_be_placed_they_are_left_to_the_system(
