@@ -13,6 +13,7 @@ from scheduler.domain.ledger import EntryKind
 from scheduler.domain.work import Lease
 from scheduler.store.attempts import end, start
 from scheduler.store.evidence import append
+from scheduler.store.feedback_records import prove_feedback
 from scheduler.store.judging import add_judgements
 from scheduler.store.ledger import Entry, book, grant
 from scheduler.store.parcels import finish, lock_parcels, release, renew
@@ -122,13 +123,14 @@ def flush(conn: Connection, batch: Batch, house: House) -> Flushed:
     flushed = Flushed(at=at, standing=standing, settled=settled)
     finish(conn, [lease for lease in batch.finished if lease in standing])
     release(conn, [lease for lease in batch.released if lease in standing])
-    _settle_jobs(conn, settled, house)
+    judged = _settle_jobs(conn, settled, house)
     for_shorts, for_nexts = _ask(conn, settled, nexts)
     entries = _note(conn, nexts, for_nexts, flushed)
     for short, is_granted in zip(settled.shorts, for_shorts, strict=True):
         entries += granted(short) if is_granted else overrun(short)
     book(conn, settled.entries + entries)
     _prove(conn, settled, house)
+    prove_feedback(conn, judged, stream=house.stream)
     return flushed
 
 
@@ -178,7 +180,8 @@ def was_done(conn: Connection, batch: Batch, flushed: Flushed) -> bool:
     return False
 
 
-def _settle_jobs(conn: Connection, settled: Settlement, house: House) -> None:
+def _settle_jobs(conn: Connection, settled: Settlement, house: House) -> list[dict[str, Any]]:
+    """Settle them; the feedback that judges gave is still to be proved."""
     move_jobs(conn, settled.moves, wait_most_s=house.wait_most_s)
     ended = end(conn, settled.ended)
     if ended != len(settled.ended):
@@ -186,7 +189,7 @@ def _settle_jobs(conn: Connection, settled: Settlement, house: House) -> None:
     if settled.results:
         write_results(conn, settled.results)
         write_outbox(conn, topic=house.topic, messages=settled.messages)
-    add_judgements(conn, settled.judgements)
+    return add_judgements(conn, settled.judgements)
 
 
 def _ask(

@@ -14,6 +14,7 @@ from scheduler.store.audit_calls import (
 )
 from scheduler.store.audit_catalog import CATALOG_RECORDS
 from scheduler.store.audit_learning import ESTIMATOR_RECORDS
+from scheduler.store.feedback_records import FEEDBACK_RECORDS
 from scheduler.store.job_records import ASKED, all_of
 from scheduler.store.ledger_sums import of_kinds, total
 
@@ -208,6 +209,7 @@ _DOCUMENTS = """
 BOOKS = {
     "budgets against their records": BUDGET_RECORDS,
     "offers and prices against their records": CATALOG_RECORDS,
+    "feedback against its records": FEEDBACK_RECORDS,
     "estimators against their records": ESTIMATOR_RECORDS,
     "plans against their records": _PLAN_RECORDS,
     "plans against their decisions": _PLANS,

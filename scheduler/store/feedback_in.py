@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
+from scheduler.store.feedback_records import AS_IT_CAME, prove_feedback
 from scheduler.store.staging import stage
 
 
@@ -39,14 +40,15 @@ COLUMNS = {
     "reference": "text",
 }
 
-_ADD = text("""
+_ADD = text(f"""
     INSERT INTO feedback (job_id, kind, score_ppm, seconds, reference, source)
     SELECT j.id, f.kind, f.score_ppm, f.seconds, f.reference::jsonb, :source
     FROM incoming_feedback f
     JOIN scope s ON s.path = f.tenant
     JOIN job j ON j.tenant_id = s.id AND j.key = f.key
     ORDER BY f.at
-""")
+    RETURNING {AS_IT_CAME}
+""")  # noqa: S608 - columns of ours
 
 _ORPHANS = text("""
     SELECT f.at FROM incoming_feedback f
@@ -60,7 +62,12 @@ _ORPHANS = text("""
 def add_feedback(
     conn: Connection, feedback: Sequence[IncomingFeedback], *, source: str
 ) -> list[int]:
-    """Add *feedback*; the `at` of what is on a job that is not there, which is left out."""
+    """Add *feedback*; the `at` of what is on a job that is not there, which is left out.
+
+    Its record's stream stays locked until the caller's transaction ends.
+    """
     stage(conn, "incoming_feedback", COLUMNS, feedback)
-    conn.execute(_ADD, {"source": source})
-    return list(conn.execute(_ORPHANS).scalars())
+    came = conn.execute(_ADD, {"source": source}).scalars().all()
+    orphans = list(conn.execute(_ORPHANS).scalars())
+    prove_feedback(conn, came)
+    return orphans

@@ -11,6 +11,7 @@ from scheduler.domain.job import OWN_JOB_IDS
 from scheduler.domain.money import nusd_from_usd
 from scheduler.domain.policy import JudgePolicy
 from scheduler.store.bulk import numbers
+from scheduler.store.feedback_records import AS_IT_CAME
 
 SCORE_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
@@ -70,12 +71,13 @@ _ADD = text("""
     SELECT count(*) FROM added
 """)
 
-_SCORE = text("""
+_SCORE = text(f"""
     INSERT INTO feedback (job_id, kind, score_ppm, source, judge_offer_id)
     SELECT job_id, 'score', score_ppm, :source, offer_id
     FROM unnest(CAST(:jobs AS bigint[]), CAST(:scores AS int[]), CAST(:offers AS int[]))
          AS judged (job_id, score_ppm, offer_id)
-""")
+    RETURNING {AS_IT_CAME}
+""")  # noqa: S608 - columns of ours
 
 _JUDGES = text("SELECT count(*) FROM offer WHERE is_on AND 'judge' = ANY(tasks)")
 
@@ -111,18 +113,20 @@ def add_judgings(conn: Connection, *, policy: JudgePolicy, since: datetime, now:
     return added
 
 
-def add_judgements(conn: Connection, said: Sequence[Judgement]) -> None:
-    """Put *said* among the feedback, as a judge's."""
-    if said:
-        conn.execute(
-            _SCORE,
-            {
-                "source": SOURCE,
-                "jobs": numbers(one.job_id for one in said),
-                "scores": numbers(one.score_ppm for one in said),
-                "offers": numbers(one.offer_id for one in said),
-            },
-        )
+def add_judgements(conn: Connection, said: Sequence[Judgement]) -> list[dict[str, Any]]:
+    """Put *said* among the feedback, as a judge's; what `prove_feedback` is to have of it."""
+    if not said:
+        return []
+    came = conn.execute(
+        _SCORE,
+        {
+            "source": SOURCE,
+            "jobs": numbers(one.job_id for one in said),
+            "scores": numbers(one.score_ppm for one in said),
+            "offers": numbers(one.offer_id for one in said),
+        },
+    )
+    return list(came.scalars())
 
 
 def count_judges(conn: Connection) -> int:
