@@ -27,7 +27,7 @@ def command() -> None:
     """Report on money, from the ledger.
 
     `_usd` is in US dollars, exactly; `_nusd` in 1e-9 of them, a whole number.  The same
-    figures are views in the database (finance_budget, finance_spend, finance_unknown), which
+    figures are views in the database (finance_budget, finance_spend and others), which
     the role apportion_finance may read.
     """
 
