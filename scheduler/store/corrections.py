@@ -13,9 +13,9 @@ from scheduler.domain.ledger import CREDIT_OF, OVERRUN_BY, EntryKind
 from scheduler.domain.work import AttemptState
 from scheduler.store.bulk import numbers
 from scheduler.store.evidence import append
-from scheduler.store.ledger import Entry, book, grant
+from scheduler.store.ledger import Entry
 from scheduler.store.ledger_sums import total
-from scheduler.store.resolution import STREAM, entry_of
+from scheduler.store.resolution import STREAM, book_with_shorts, entry_of
 from scheduler.store.settlement import lock_jobs
 from scheduler.store.tables.work import attempt
 
@@ -130,16 +130,8 @@ def _book(conn: Connection, changes: Sequence[tuple[Row[*tuple[Any, ...]], int]]
             entries += [
                 entry_of(row, CREDIT_OF[kind], nusd) for kind, nusd in parts.items() if nusd
             ]
-    dearer = [(row, more_nusd) for row, more_nusd in changes if more_nusd > 0]
-    answers = grant(
-        conn,
-        [(row.project_id, row.booked_on, more_nusd) for row, more_nusd in dearer],
-        booking=entries,
-    )
-    for (row, more_nusd), is_granted in zip(dearer, answers, strict=True):
-        kinds = (EntryKind.RESERVATION, _kind(row)) if is_granted else (EntryKind.OVERRUN,)
-        entries += [entry_of(row, kind, more_nusd) for kind in kinds]
-    book(conn, entries)
+    shorts = [(row, _kind(row), more_nusd) for row, more_nusd in changes if more_nusd > 0]
+    book_with_shorts(conn, entries, shorts)
 
 
 def _kind(row: Row[*tuple[Any, ...]]) -> EntryKind:

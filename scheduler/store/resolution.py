@@ -134,9 +134,6 @@ class _Bill(NamedTuple):
         held_nusd: int = self.attempt.reserved_nusd
         return max(0, self.cost_nusd - held_nusd)
 
-    def entry(self, kind: EntryKind, amount_nusd: int) -> Entry:
-        return entry_of(self.attempt, kind, amount_nusd)
-
 
 def entry_of(attempt: Row[*tuple[Any, ...]], kind: EntryKind, amount_nusd: int) -> Entry:
     """An entry for a call, of whose row the job's tenant, project and plan are a part."""
@@ -213,16 +210,31 @@ def _book(conn: Connection, bills: Sequence[_Bill]) -> None:
     for bill in bills:
         held_nusd = bill.attempt.reserved_nusd
         if paid_nusd := bill.cost_nusd - bill.short_nusd:
-            entries.append(bill.entry(bill.kind, paid_nusd))
+            entries.append(entry_of(bill.attempt, bill.kind, paid_nusd))
         if left_nusd := max(0, held_nusd - bill.cost_nusd):
-            entries.append(bill.entry(EntryKind.RELEASE, left_nusd))
-    shorts = [bill for bill in bills if bill.short_nusd]
+            entries.append(entry_of(bill.attempt, EntryKind.RELEASE, left_nusd))
+    shorts = [(bill.attempt, bill.kind, bill.short_nusd) for bill in bills if bill.short_nusd]
+    book_with_shorts(conn, entries, shorts)
+
+
+def book_with_shorts(
+    conn: Connection,
+    entries: Sequence[Entry],
+    shorts: Sequence[tuple[Row[*tuple[Any, ...]], EntryKind, int]],
+) -> None:
+    """Write *entries*, and what calls cost beyond them: *shorts* (call, kind, nUSD above zero).
+
+    Those are asked of the budgets, which have what *entries* give back; what they cannot bear is
+    an overrun.
+    """
     answers = grant(
         conn,
-        [(one.attempt.project_id, one.attempt.booked_on, one.short_nusd) for one in shorts],
+        [(row.project_id, row.booked_on, short_nusd) for row, _, short_nusd in shorts],
         booking=entries,
     )
-    for bill, is_granted in zip(shorts, answers, strict=True):
-        kinds = (EntryKind.RESERVATION, bill.kind) if is_granted else (EntryKind.OVERRUN,)
-        entries += [bill.entry(kind, bill.short_nusd) for kind in kinds]
-    book(conn, entries)
+    paid = [
+        entry_of(row, one, short_nusd)
+        for (row, kind, short_nusd), is_granted in zip(shorts, answers, strict=True)
+        for one in ((EntryKind.RESERVATION, kind) if is_granted else (EntryKind.OVERRUN,))
+    ]
+    book(conn, [*entries, *paid])
