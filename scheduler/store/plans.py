@@ -51,17 +51,18 @@ def add_decisions(
     *,
     plan_id: int,
     rows: Iterable[DecisionRow],
-    asked: Iterable[bytes | None] = repeat(None),
+    asked: Sequence[bytes] | None = None,
 ) -> None:
     """Write the plan's decisions, each a value for every one of `decision.COLUMNS`.
 
     *asked* has for each the digest of what was asked of its job.
     """
+    digests = repeat(None) if asked is None else asked
     copy_rows(
         conn,
         "decision",
         ("plan_id", *COLUMNS, "asked_digest"),
-        ((plan_id, *row, digest) for row, digest in zip(rows, asked, strict=False)),
+        ((plan_id, *row, digest) for row, digest in zip(rows, digests, strict=asked is not None)),
     )
 
 

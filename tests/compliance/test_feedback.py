@@ -17,7 +17,6 @@ from scheduler.store.references import keep_scores
 from tests.compliance.tampering import found, tamper
 from tests.store.test_migrations import to
 
-CHECK = "feedback against its records"
 CAME = [
     IncomingFeedback(0, "default", "a", "score", 250_000, 1.1),
     IncomingFeedback(1, "default", "b", "use", None, None),
