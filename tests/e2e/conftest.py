@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 from tests.rig.kafka import Topics
 from tests.rig.process import ProcessHandle
 from tests.rig.waiting import PATIENCE_S, eventually
+from workers.sandbox.bill import read_rows
 from workers.sandbox.process import SandboxProcess, sandbox_process
 
 Start = Callable[..., ProcessHandle]
@@ -96,10 +97,7 @@ class House:
 
     def billed_nusd(self) -> int:
         """What the sandbox says it billed."""
-        if not self.sandbox.bill.exists():
-            return 0
-        lines = self.sandbox.bill.read_text().splitlines()
-        return sum(json.loads(line)["cost_nusd"] for line in lines)
+        return sum(row["cost_nusd"] for row in read_rows(self.sandbox.bill))
 
 
 @pytest.fixture

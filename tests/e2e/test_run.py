@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import POLICY, Start
+from workers.sandbox.bill import read_rows
 from workers.sandbox.process import SandboxProcess, sandbox_process
 
 REPO = Path(__file__).parents[2]
@@ -43,30 +44,26 @@ def lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 
-def billed(sandbox: SandboxProcess) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in sandbox.bill.read_text().splitlines()]
-
-
 def test_a_run_that_is_broken_off_goes_on_and_pays_for_nothing_twice(
     documents: Path, sandbox: SandboxProcess, tmp_path: Path, start: Start
 ) -> None:
     out, env = tmp_path / "results.jsonl", settings(tmp_path / "home", sandbox)
     command = ("run", str(documents), "--task", "summarize", "--budget", "1", "--out", str(out))
     first = start(*command, env=env)
-    first.wait_for(lambda: sandbox.bill.exists() and len(billed(sandbox)) > 3, within_s=90)
+    first.wait_for(lambda: len(read_rows(sandbox.bill)) > 3, within_s=90)
 
     first.interrupt()
     first.wait()
-    assert 0 < len(billed(sandbox)) < DOCUMENTS
+    assert 0 < len(read_rows(sandbox.bill)) < DOCUMENTS
     assert "stopped: the same command goes on from here" in first.output
-    assert f"\n{len(billed(sandbox))} done, 0 failed," in first.output, first.output
+    assert f"\n{len(read_rows(sandbox.bill))} done, 0 failed," in first.output, first.output
     second = start(*command, env=env)
     assert second.wait(within_s=120) == 0, second.output
 
     found = lines(out)
     names = sorted(Path(line["job_id"]).name for line in found)
     assert names == [f"{number:02}.txt" for number in range(DOCUMENTS)]
-    rows = billed(sandbox)
+    rows = read_rows(sandbox.bill)
     assert len({row["attempt_key"] for row in rows}) == len(rows) == DOCUMENTS
     cost_nusd = sum(row["cost_nusd"] for row in rows)
     assert round(sum(float(line["cost_usd"]) for line in found) * 1e9) == cost_nusd
@@ -81,7 +78,7 @@ def test_a_run_killed_outright_goes_on_with_every_call_accounted_for(
     out, env = tmp_path / "results.jsonl", settings(tmp_path / "home", sandbox)
     command = ("run", str(documents), "--task", "summarize", "--budget", "1", "--out", str(out))
     first = start(*command, env=env)
-    first.wait_for(lambda: sandbox.bill.exists() and len(billed(sandbox)) > 3, within_s=90)
+    first.wait_for(lambda: len(read_rows(sandbox.bill)) > 3, within_s=90)
 
     first.kill()
     second = start(*command, env=env)
@@ -106,7 +103,7 @@ def test_a_run_says_what_its_budget_did_not_cover(
     assert run.wait(within_s=120) == 1
     assert 0 < len(lines(out)) < DOCUMENTS
     assert "larger --budget" in run.output
-    assert sum(row["cost_nusd"] for row in billed(sandbox)) <= 200_000
+    assert sum(row["cost_nusd"] for row in read_rows(sandbox.bill)) <= 200_000
 
 
 def test_a_run_short_of_money_plans_again_with_what_came_back(
@@ -120,7 +117,7 @@ def test_a_run_short_of_money_plans_again_with_what_came_back(
 
     assert run.wait(within_s=120) == 0, run.output
     assert "planned again" in run.output
-    spent = sum(row["cost_nusd"] for row in billed(sandbox)) / 1e9
+    spent = sum(row["cost_nusd"] for row in read_rows(sandbox.bill)) / 1e9
     assert 0.6 * budget_usd < spent <= budget_usd
 
 

@@ -1,6 +1,5 @@
 """A running sandbox, called through the production adapter."""
 
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -107,10 +106,6 @@ def run(sandbox: Sandbox, does: Callable[[Reached], Awaitable[T]]) -> T:
             return await does(reached)
 
     return loop.run(within())
-
-
-def rows_of(bill: Bill) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in bill.path.read_text().splitlines()]
 
 
 def sandbox(bill: Bill, *rules: dict[str, Any], **said: Any) -> Sandbox:

@@ -19,6 +19,7 @@ from scheduler.catalog.loading import load_catalog
 from scheduler.domain.listing import Listing
 from scheduler.domain.policy import PlanPolicy
 from scheduler.planning.bells import BrokerAway, Ringer, ring_due
+from workers.sandbox.bill import read_rows
 from workers.sandbox.process import SandboxProcess, sandbox_process
 
 
@@ -72,7 +73,7 @@ class Scene:
 
     def bill(self) -> list[dict[str, Any]]:
         """What the sandbox billed, a row per call."""
-        return [json.loads(line) for line in self.sandbox.bill.read_text().splitlines()]
+        return read_rows(self.sandbox.bill)
 
 
 @contextmanager

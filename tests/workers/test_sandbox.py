@@ -12,7 +12,7 @@ import pytest
 from scheduler.cli.supervise import SUPERVISOR
 from scheduler.domain.listing import Protocol, ProviderAccess
 from tests.rig.waiting import eventually
-from tests.workers.reached import OFFERS, Reached, call, offer, rows_of, run, sandbox
+from tests.workers.reached import OFFERS, Reached, call, offer, run, sandbox
 from workers import loop
 from workers.calls import (
     Answer,
@@ -24,7 +24,7 @@ from workers.calls import (
 )
 from workers.providers.http import open_client
 from workers.providers.openai import OpenAiAdapter
-from workers.sandbox.bill import Bill
+from workers.sandbox.bill import Bill, read_rows
 from workers.sandbox.process import SandboxDied, sandbox_process
 from workers.sandbox.server import Sandbox
 
@@ -44,7 +44,7 @@ def test_an_answer_is_labelled_sandbox_all_over(bill: Bill) -> None:
 
     run(sandbox(bill), does)
 
-    assert rows_of(bill)[0]["sandbox"] is True
+    assert read_rows(bill.path)[0]["sandbox"] is True
 
 
 def test_what_the_answer_reports_is_what_is_billed_exactly(bill: Bill) -> None:
@@ -53,7 +53,7 @@ def test_what_the_answer_reports_is_what_is_billed_exactly(bill: Bill) -> None:
 
     answer = run(sandbox(bill), does)
 
-    [row] = rows_of(bill)
+    [row] = read_rows(bill.path)
     assert answer.usage is not None
     assert (row["attempt_key"], row["model"]) == ("k-9", "sandbox-small")
     assert row["input_tokens"] == answer.usage.input_tokens
@@ -98,7 +98,22 @@ def test_a_line_that_a_crash_left_half_written_is_dropped(bill: Bill) -> None:
         lines.write('{"at": "2026')
 
     assert run(sandbox(Bill(bill.path)), once)["calls"] == 2
-    assert len(rows_of(bill)) == 2
+    assert len(read_rows(bill.path)) == 2
+
+
+def test_a_line_that_is_being_written_is_not_read(bill: Bill) -> None:
+    async def does(reached: Reached) -> str:
+        await reached.answer(call())
+        with bill.path.open("a") as lines:
+            lines.write('{"at": "2026')
+            lines.flush()
+            assert len(read_rows(bill.path)) == 1
+            async with reached.client.get(f"{reached.url}/sandbox/bill/rows") as response:
+                return await response.text()
+
+    [row] = run(sandbox(bill), does).splitlines()
+
+    assert orjson.loads(row)["model"] == "sandbox-large"
 
 
 def test_a_rate_limit_asks_for_a_wait_and_bills_nothing(bill: Bill) -> None:
@@ -116,7 +131,7 @@ def test_a_rate_limit_asks_for_a_wait_and_bills_nothing(bill: Bill) -> None:
 
     assert len(waits_s) == 4
     assert all(wait_s is not None and 0 < wait_s <= 10 for wait_s in waits_s)
-    assert len(rows_of(bill)) == 1
+    assert len(read_rows(bill.path)) == 1
 
 
 def test_a_key_may_be_asked_for(bill: Bill) -> None:
@@ -185,7 +200,7 @@ def test_a_request_that_it_cannot_do_is_refused_unbilled(bill: Bill, body: Any) 
 
     run(sandbox(bill), does)
 
-    assert rows_of(bill) == []
+    assert read_rows(bill.path) == []
 
 
 def test_a_message_in_parts_is_read_like_one_of_text(bill: Bill) -> None:
@@ -214,7 +229,7 @@ def test_the_process_bills_by_the_catalog_and_outlives_nothing(tmp_path: Path) -
         answer = loop.run(does(running.url))
 
     assert answer.usage is not None
-    [row] = rows_of(Bill(running.bill))
+    [row] = read_rows(running.bill)
     # $0.50 and $2.00 per million tokens, in nUSD per token.
     assert row["cost_nusd"] == 500 * row["input_tokens"] + 2_000 * row["output_tokens"]
     assert running.process.poll() == 0

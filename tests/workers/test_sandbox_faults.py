@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workers.reached import Reached, call, rows_of, run, sandbox
+from tests.workers.reached import Reached, call, run, sandbox
 from workers.calls import (
     Answer,
     CallFailed,
@@ -16,7 +16,7 @@ from workers.calls import (
     ProviderDown,
     RateLimited,
 )
-from workers.sandbox.bill import Bill
+from workers.sandbox.bill import Bill, read_rows
 from workers.sandbox.faults import BadFaults, Fault, Script, read_script
 
 
@@ -44,7 +44,7 @@ def test_a_call_that_was_turned_away_is_not_billed(bill: Bill, fault: str, kind:
 
     run(sandbox(bill, {"fault": fault}), does)
 
-    assert rows_of(bill) == []
+    assert read_rows(bill.path) == []
 
 
 @pytest.mark.parametrize("fault", ["hang", "cut", "malformed"])
@@ -55,7 +55,7 @@ def test_a_call_whose_answer_never_came_is_billed_all_the_same(bill: Bill, fault
 
     run(sandbox(bill, {"fault": fault}), does)
 
-    assert [row["outcome"] for row in rows_of(bill)] == [fault]
+    assert [row["outcome"] for row in read_rows(bill.path)] == [fault]
 
 
 @pytest.mark.parametrize("fault", ["no_usage", "wrong_usage"])
@@ -67,7 +67,7 @@ def test_a_usage_that_is_wrong_is_not_believed(bill: Bill, fault: str) -> None:
 
     assert answer.text
     assert answer.usage is None
-    assert rows_of(bill)[0]["input_tokens"] < 1_000
+    assert read_rows(bill.path)[0]["input_tokens"] < 1_000
 
 
 def test_a_refusal_is_an_answer_and_billed(bill: Bill) -> None:
@@ -75,7 +75,7 @@ def test_a_refusal_is_an_answer_and_billed(bill: Bill) -> None:
         return await reached.answer(call())
 
     assert run(sandbox(bill, {"fault": "refusal"}), does).finish is Finish.REFUSAL
-    assert len(rows_of(bill)) == 1
+    assert len(read_rows(bill.path)) == 1
 
 
 def test_a_slow_answer_comes(bill: Bill) -> None:

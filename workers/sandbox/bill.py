@@ -2,13 +2,30 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from scheduler.domain.offer import Offer
+
+
+def whole_lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file that another process may be writing, without one that has no end yet.
+
+    What a process hands over by one write, others may see the half of.
+    """
+    with path.open("rb") as lines:
+        # Not all lines that end: of one that was seen by halves, the second half would be one.
+        yield from takewhile(lambda line: line.endswith(b"\n"), lines)
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of the bill at *path*, oldest first; none before the first call."""
+    return [orjson.loads(line) for line in whole_lines(path)] if path.exists() else []
 
 
 @dataclass(slots=True)
@@ -102,6 +119,10 @@ class Bill:
                 lines.seek(place)
                 rows.append(orjson.loads(lines.readline()))
         return rows
+
+    def lines(self) -> bytes:
+        """All that was billed, as the file has it."""
+        return b"".join(whole_lines(self.path))
 
     def total(self) -> Total:
         """The sum over all models."""

@@ -223,8 +223,9 @@ class Sandbox:
         models = {model: total.to_dict() for model, total in sorted(self.bill.totals.items())}
         return _json({"sandbox": True, **self.bill.total().to_dict(), "models": models})
 
-    async def _rows(self, request: web.Request) -> web.FileResponse:  # noqa: ARG002 - a handler's shape
-        return web.FileResponse(self.bill.path, headers={"Content-Type": "application/jsonl"})
+    async def _rows(self, request: web.Request) -> web.Response:  # noqa: ARG002 - a handler's shape
+        lines = await asyncio.to_thread(self.bill.lines)
+        return web.Response(body=lines, content_type="application/jsonl")
 
     async def _attempt(self, request: web.Request) -> web.Response:
         rows = self.bill.of(request.match_info["attempt_key"])
