@@ -1,36 +1,23 @@
 """`apportion attempts`: what calls turned out to cost that nobody knew of, or that was wrong."""
 
-import csv
-from collections.abc import Sequence
 from typing import TextIO
 from uuid import UUID
 
 import click
 
 from scheduler.cli.context import open_service
+from scheduler.cli.corrections_file import read_corrections
 from scheduler.cli.person import present_user
 from scheduler.cli.printing import money_row, print_json, print_tables, table
-from scheduler.domain.errors import Refused
-from scheduler.domain.money import BadAmount, nusd_from_usd, usd_text
+from scheduler.domain.money import nusd_from_usd, usd_text
 from scheduler.settings import read_settings
 from scheduler.store.connect import snapshot
 from scheduler.store.corrections import Correction, correct
-from scheduler.store.posted_calls import calls_of
+from scheduler.store.posted_calls import calls_of, corrections_of
 from scheduler.store.resolution import Resolution, list_unknown, resolve
 
 COLUMNS = ("id", "started_at", "job", "offer", "reserved_nusd", "request_id", "error")
 POSTED_COLUMNS = ("id", "started_at", "project", "job", "offer", "state", "cost_nusd", "request_id")
-CORRECTION_COLUMNS = ("attempt_id", "cost_usd")
-CORRECTIONS_MAX = 100_000
-"""Of one file, which is one transaction."""
-
-
-class BadCorrections(Refused):
-    """A file of corrections cannot be read as one; nothing was corrected."""
-
-    def __init__(self, *, name: str, line: int, reason: str) -> None:
-        super().__init__(f"{name}:{line}: {reason}; nothing was corrected")
-        self.line = line
 
 
 @click.group()
@@ -122,7 +109,8 @@ def show(*, job_key: str | None, request_id: str | None, limit: int, as_json: bo
 @click.option("--cost", metavar="USD", help="What the call should have cost; 0 for nothing.")
 @click.option(
     "--csv", "lines", type=click.File("r", encoding="utf-8-sig"), metavar="FILE",
-    help="Many at once, with the columns attempt_id and cost_usd; - reads standard input.",
+    help="Many at once, with the columns attempt_id (or request_id) and cost_usd; - reads standard"
+    " input.",
 )  # fmt: skip
 @click.option("--why", required=True, help="What from: a credit note, an invoice.")
 @click.option("--by", default=present_user, help="Who knew; the present user if not given.")
@@ -142,50 +130,13 @@ def correct_(
     if not why.strip():
         raise click.UsageError("--why is empty; say what the correction comes from")
     if lines is not None and attempt_id is None and cost is None:
-        corrections = _read_corrections(lines)
+        said = read_corrections(lines)
     elif lines is None and attempt_id is not None and cost is not None:
-        corrections = [Correction(attempt_id=attempt_id, cost_nusd=nusd_from_usd(cost))]
+        said = [Correction(attempt_id=attempt_id, cost_nusd=nusd_from_usd(cost))]
     else:
         raise click.UsageError("give an attempt and its --cost, or a file with --csv")
     with open_service(read_settings()) as service, service.engine.begin() as conn:
+        corrections = said if isinstance(said, list) else corrections_of(conn, said)
         changed = correct(conn, corrections, by=by, why=why)
     alike = len(corrections) - changed
     click.echo(f"{changed} corrected" + (f", {alike} had that cost already" if alike else ""))
-
-
-def _read_corrections(lines: TextIO) -> list[Correction]:
-    """The corrections in a CSV file.
-
-    Raises:
-        BadCorrections: a line is none, or its call has one already.
-    """
-    rows = csv.DictReader(lines)
-    found: dict[UUID, Correction] = {}
-    try:
-        _check_columns(rows.fieldnames or ())
-        for row in rows:
-            one = Correction(
-                attempt_id=_attempt_id(row["attempt_id"]), cost_nusd=nusd_from_usd(row["cost_usd"])
-            )
-            if one.attempt_id in found:
-                raise ValueError(f"attempt {one.attempt_id} is corrected twice")
-            if len(found) == CORRECTIONS_MAX:
-                raise ValueError(f"more than {CORRECTIONS_MAX} corrections in one file; split it")
-            found[one.attempt_id] = one
-    except (BadAmount, ValueError, csv.Error) as error:
-        line = max(rows.line_num, 1)
-        raise BadCorrections(name=lines.name, line=line, reason=f"{error}") from None
-    return list(found.values())
-
-
-def _check_columns(names: Sequence[str]) -> None:
-    missing = [name for name in CORRECTION_COLUMNS if name not in names]
-    if missing:
-        raise ValueError(f"the first line does not name {' and '.join(missing)}")
-
-
-def _attempt_id(said: str | None) -> UUID:
-    try:
-        return UUID(said or "")
-    except ValueError:
-        raise ValueError(f"{said!r} is no attempt") from None

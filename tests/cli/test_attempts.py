@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
-from scheduler.cli import attempts
-from scheduler.cli.attempts import BadCorrections
+from scheduler.cli import corrections_file
+from scheduler.cli.corrections_file import BadCorrections
 from scheduler.domain.money import BadAmount
+from scheduler.store.corrections import NotPosted
+from scheduler.store.posted_calls import RequestUnclear
 from scheduler.store.resolution import NotUnknown
 from tests.cli.conftest import Run
 from tests.compliance.day import ANSWERED, LOST, WASTED, a_day
@@ -100,12 +102,14 @@ def test_a_file_of_corrections_is_taken_as_one(
 @pytest.mark.parametrize(
     ("lines", "line", "reason"),
     [
-        ("", 1, "does not name attempt_id and cost_usd"),
+        ("", 1, "does not name attempt_id or request_id and cost_usd"),
         ("attempt_id,cost\n", 1, "does not name cost_usd"),
-        (f"{HEAD}{ANSWERED},0\nnothing,1\n", 3, "'nothing' is no attempt"),
+        (f"{HEAD}{ANSWERED},0\nnothing,1\n", 3, "'nothing' is no attempt_id"),
         (f"{HEAD}{ANSWERED}\n", 2, "not an amount in USD"),
         (f"{HEAD}{ANSWERED},-1\n", 2, "not an amount in USD"),
-        (f"{HEAD}{ANSWERED},0\n{ANSWERED},1\n", 3, "is corrected twice"),
+        (f"{HEAD}{ANSWERED},0\n{str(ANSWERED).upper()},1\n", 3, "is corrected twice"),
+        ("request_id,cost_usd\nr-1,0\nr-1,1\n", 3, "is corrected twice"),
+        ("request_id,cost_usd\nr-1,0\n,1\n", 3, "'' is no request_id"),
         (f"{HEAD}{ANSWERED},0\n" + "y" * 200_000, 2, "field larger than"),
     ],
 )
@@ -123,6 +127,44 @@ def test_a_file_with_a_bad_line_corrects_nothing(
     assert budget["spent_nusd"] == 100
 
 
+def test_a_file_may_name_calls_as_their_provider_does(
+    run: Run, own_day_url: str, corrections: Written
+) -> None:
+    path = corrections("request_id,cost_usd\nr-2,0.00000002\nr-1,0\n")
+
+    told = run("attempts", "correct", "--csv", path, "--why", "invoice", database=own_day_url)
+
+    assert told.stdout == "2 corrected\n"
+    [line] = json.loads(run("report", "budget", "--json", database=own_day_url).stdout)
+    assert (line["spent_nusd"], line["waste_nusd"]) == (20, 20)
+
+
+@pytest.mark.parametrize(
+    ("second", "refusal", "why"),
+    [
+        ("r-9", RequestUnclear, "request r-9 is of no call here; nothing was corrected"),
+        ("twice", RequestUnclear, "request twice is of 2 calls; correct them by attempt_id"),
+        ("r-3", NotPosted, "is of unknown outcome"),
+    ],
+)
+def test_a_request_that_names_no_posted_call_corrects_nothing(
+    run: Run, own_day_url: str, corrections: Written, second: str, refusal: type, why: str
+) -> None:
+    engine = create_engine(own_day_url)
+    with engine.begin() as conn:
+        renamed = text("UPDATE attempt SET request_id = 'twice' WHERE id = ANY(:ids)")
+        conn.execute(renamed, {"ids": [WASTED, LOST] if second == "twice" else []})
+    engine.dispose()
+    path = corrections(f"request_id,cost_usd\nr-1,0\n{second},0\n")
+
+    refused = run("attempts", "correct", "--csv", path, "--why", "x", database=own_day_url)
+
+    assert isinstance(refused.exception, refusal)
+    assert why in str(refused.exception)
+    [budget] = json.loads(run("report", "budget", "--json", database=own_day_url).stdout)
+    assert budget["spent_nusd"] == 100
+
+
 def test_a_file_that_is_no_text_is_refused(run: Run, day_url: str, tmp_path: Path) -> None:
     path = tmp_path / "corrections.csv"
     path.write_bytes(HEAD.encode() + b"\xff\xfe")
@@ -135,7 +177,7 @@ def test_a_file_that_is_no_text_is_refused(run: Run, day_url: str, tmp_path: Pat
 def test_more_corrections_than_a_file_may_have_are_refused(
     run: Run, day_url: str, corrections: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "CORRECTIONS_MAX", 1)
+    monkeypatch.setattr(corrections_file, "CORRECTIONS_MAX", 1)
     path = corrections(f"{HEAD}{ANSWERED},0\n{WASTED},0\n")
 
     refused = run("attempts", "correct", "--csv", path, "--why", "x", database=day_url)
@@ -166,8 +208,10 @@ def test_a_call_is_found_by_what_its_provider_calls_it(run: Run, day_url: str) -
         run("attempts", "show", "--request", "r-1", "--json", database=day_url).stdout
     )
 
-    assert [call["job"] for call in found] == ["a", "b", "c"]
-    of_b = run("attempts", "show", "--request", "r-1", "--job", "b", database=day_url).stdout
+    assert [call["job"] for call in found] == ["a"]
+    of_b = run("attempts", "show", "--request", "r-2", "--job", "b", database=day_url).stdout
     assert str(WASTED) in of_b
     assert str(ANSWERED) not in of_b
+    of_both = run("attempts", "show", "--request", "r-1", "--job", "b", database=day_url).stdout
+    assert "no such call" in of_both
     assert "no such call" in run("attempts", "show", "--job", "z", database=day_url).stdout

@@ -48,7 +48,7 @@ _ATTEMPT = text("""
                          reduction, prompt, state, reserved_nusd, booked_on, cost_nusd,
                          input_tokens, output_tokens, finish, served_model, request_id, finished_at)
     VALUES (:id, now(), :job, 1, 1, 1, 1, 1, 'none', 'summarize-1', :state, 100, :day, :cost,
-            :input, 20, 'stop', 'small-1', 'r-1', now())
+            :input, 20, 'stop', 'small-1', 'r-' || CAST(:job AS text), now())
 """)
 
 _RESULT = text("""
@@ -121,7 +121,7 @@ def _calls(conn: Connection) -> None:
         seal = hashlib.sha256(output.encode()).hexdigest() if output else None
         facts.append(
             [str(id_), job, 1, 1, 1, "summarize-1", "00", "none", state, cost, 20, 20, "stop",
-             "small-1", "r-1", seal]
+             "small-1", f"r-{job}", seal]
         )  # fmt: skip
     failed = [[2, hashlib.sha256(b"refused").hexdigest()]]
     body = {"facts": CALL_FACTS, "calls": facts, "worker": "w", "failed": failed}

@@ -102,10 +102,20 @@ def database(on: Server, *, like: str = "template1", named: str = "test") -> Ite
             conn.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
 
+def postmaster(data: Path) -> psutil.Process | None:
+    """The server that runs on *data*; None if there is none, or it is only starting or ending."""
+    try:
+        server = psutil.Process(int((data / "postmaster.pid").read_text().splitlines()[0]))
+        alive = server.name() == "postgres" and server.status() != psutil.STATUS_ZOMBIE
+    except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
+        return None
+    return server if alive else None
+
+
 def kill(home: Path) -> None:
     """kill -9 of the whole server: its children, too, which otherwise end their work first."""
-    pid = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
-    server = psutil.Process(pid)
+    server = postmaster(home / "postgres")
+    assert server is not None
     for process in [server, *server.children()]:
         process.kill()
 
@@ -131,9 +141,8 @@ def end_servers(under: Path) -> None:
     their shared memory behind.
     """
     for pid_file in under.rglob("postmaster.pid"):
-        pid = int(pid_file.read_text().splitlines()[0])
-        if psutil.pid_exists(pid) and psutil.Process(pid).name() == "postgres":
-            os.kill(pid, signal.SIGQUIT)
+        if (server := postmaster(pid_file.parent)) is not None:
+            server.send_signal(signal.SIGQUIT)
 
 
 def libpq(url: URL) -> str:

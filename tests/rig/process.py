@@ -84,10 +84,12 @@ class ProcessHandle:
         return found[0]
 
     def wait_for_line(self, pattern: str, *, within_s: float = PATIENCE_S) -> re.Match[str]:
-        """The first match of *pattern* (one line's text) in the output."""
+        """The first match of *pattern* (one line's text) in the output's lines that have ended."""
         line = re.compile(pattern, re.MULTILINE)
         found = self.wait_for(
-            lambda: line.search(self.output), within_s=within_s, what=f"output like {pattern!r}"
+            lambda: line.search(self.output, 0, self.output.rfind("\n") + 1),
+            within_s=within_s,
+            what=f"output like {pattern!r}",
         )
         assert found is not None
         return found

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import make_url
 
 from scheduler.store import embedded
-from tests.rig.postgres import end_servers, libpq
+from tests.rig.postgres import end_servers, libpq, postmaster
 from tests.rig.process import ProcessHandle
 from tests.rig.waiting import eventually
 
@@ -60,12 +60,8 @@ def home(empty_home: Path, made: Path) -> Path:
 
 def server_pid(home: Path) -> int | None:
     """The postmaster's number, if it is alive."""
-    try:
-        pid = int((home / "postgres" / "postmaster.pid").read_text().splitlines()[0])
-        server = psutil.Process(pid)
-    except (FileNotFoundError, psutil.NoSuchProcess):
-        return None
-    return pid if server.status() != psutil.STATUS_ZOMBIE else None
+    server = postmaster(home / "postgres")
+    return server.pid if server is not None else None
 
 
 def connect(url: str) -> psycopg.Connection:
