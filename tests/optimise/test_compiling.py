@@ -17,7 +17,7 @@ problem = Problem(
     measures={"cost_nusd": np.array([[1, 3]] * 3)},
     rows=(Row(name="budget", measure="cost_nusd", limit=5),),
 )
-print(round(solve(problem, seed=0, time_limit_s=60.0).value, 6))
+print(round(solve(problem, seed=0, time_limit_s=3_600.0).value, 6))
 """
 
 

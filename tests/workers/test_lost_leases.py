@@ -23,6 +23,8 @@ from workers import loop
 JOBS = 2_000
 ENOUGH = 20
 """Leases that are lost in a scene, at least."""
+PLENTY = 150
+"""After so many, fate rests: on a slow machine the work would hardly get on."""
 
 _EXPIRE_ONE = text("""
     UPDATE parcel SET lease_expires_at = now() - interval '1 s'
@@ -63,6 +65,10 @@ class Fate:
         self._engine = engine
         self._over = threading.Event()
 
+    @property
+    def rests(self) -> bool:
+        return self.lost >= PLENTY
+
     @contextmanager
     def at_work(self) -> Iterator[None]:
         thread = threading.Thread(target=self._run)
@@ -74,7 +80,7 @@ class Fate:
             thread.join()
 
     def _run(self) -> None:
-        while not self._over.wait(random.random() * 0.05):
+        while not (self.rests or self._over.wait(random.random() * 0.05)):
             with self._engine.begin() as conn:
                 self._strike(conn)
 
@@ -109,21 +115,21 @@ def test_workers_that_lose_leases_at_random_keep_the_books_right(
             fate = Fate(above)
             with fate.at_work():
                 names = [f"worker-{n}" for n in range(workers)]
-                await asyncio.gather(*(work(name, offers) for name in names))
+                await asyncio.gather(*(work(name, offers, fate) for name in names))
             return set(stub.billed), fate.lost
 
-    async def work(name: str, offers: list[Any]) -> None:
-        rough = policy(
-            lease_s=0.6,
-            claim_s=1.0,
-            concurrency=20,
-            flush_jobs=200,
-            breaker_failures=1_000,
-            job_attempts_max=100,
-        )
+    async def work(name: str, offers: list[Any], fate: Fate) -> None:
         until = time.monotonic() + 240
         while is_left():
             assert time.monotonic() < until
+            rough = policy(
+                lease_s=30.0 if fate.rests else 0.6,
+                claim_s=1.0,
+                concurrency=20,
+                flush_jobs=200,
+                breaker_failures=1_000,
+                job_attempts_max=100,
+            )
             async with desk_for(engine, offers, worker=name, policy=rough) as desk:
                 await work_off(desk, "acme")
 
