@@ -78,7 +78,8 @@ def python(code: str, log: Path) -> ProcessHandle:
 
 
 def test_a_process_is_watched_by_what_it_prints(tmp_path: Path) -> None:
-    process = python("print('listening on 17'); input()", tmp_path / "log")
+    code = "import time; print('listening on 1', end=''); time.sleep(0.3); print(7)"
+    process = python(code, tmp_path / "log")
 
     assert process.wait_for_line(r"^listening on (\d+)$")[1] == "17"
     process.end()
