@@ -104,6 +104,6 @@ def test_a_worker_that_was_answering_bells_when_its_broker_died_goes_on_and_ends
 
     eventually(lambda: bells(broker, "apportion.sandbox") == 0, what="the other bells")
     worker.terminate()
-    assert worker.wait(within_s=30) == 0
+    assert worker.wait() == 0
     assert "Traceback" not in worker.output
     assert "DeprecationWarning" not in worker.output

@@ -93,7 +93,7 @@ async def serving(sandbox: Sandbox) -> AsyncIterator[Reached]:
                 protocol=Protocol.OPENAI,
                 base_url=f"{url}/v1",
                 api_key="sesame",
-                timeout_s=0.5,
+                timeout_s=3.0,
             )
             yield Reached(OpenAiAdapter(access, client), client, url)
     finally:

@@ -49,7 +49,7 @@ def test_each_call_has_its_own_time_though_one_timer_serves_them_all() -> None:
 
         return list(await asyncio.gather(*(timed(after_s) for after_s in (0.0, 0.1, 0.1, 0.15))))
 
-    assert all(0.19 < took_s < 2 for took_s in run(scene()))
+    assert all(0.19 < took_s < 15 for took_s in run(scene()))
 
 
 def test_a_call_that_was_answered_is_left_alone_and_so_is_what_its_task_does_next() -> None:

@@ -145,7 +145,7 @@ def test_an_offer_that_is_turned_off_is_not_called_for_the_rest_of_its_parcel(
     monkeypatch.setattr(desk, "CATALOG_S", 0.0)
 
     def paced(url: str) -> list[Listing]:
-        small = listing("first/small", url=url, requests_per_minute=600)
+        small = listing("first/small", url=url, requests_per_minute=120)
         return [small, listing("second/large", url=url)]
 
     async def turn_off(
@@ -158,7 +158,7 @@ def test_an_offer_that_is_turned_off_is_not_called_for_the_rest_of_its_parcel(
 
     stub = do(engine, wishes(60), only("small", turn_off), offers=paced)
 
-    # All are noted at once, and ten a second go out, until the next flush has read of it.
+    # All are noted at once, and two a second go out, until the next flush has read of it.
     assert stub.models.count("small") < 40
     with engine.begin() as conn:
         assert job_states(conn) == {"done": 60}

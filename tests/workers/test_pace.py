@@ -194,7 +194,7 @@ def test_workers_together_keep_to_the_offers_limit(engine: Engine) -> None:
             offers = [listing("acme/m", url=stub.url, requests_per_minute=2_400)]
             with engine.begin() as conn:
                 add_budget(conn, 10)
-                plan(conn, wishes(120), listings=offers, parcel_jobs=30)
+                plan(conn, wishes(200), listings=offers, parcel_jobs=30)
             async with (
                 desk_for(engine, offers, worker="a") as a,
                 desk_for(engine, offers, worker="b") as b,
@@ -204,13 +204,13 @@ def test_workers_together_keep_to_the_offers_limit(engine: Engine) -> None:
     loop.run(scene())
 
     with engine.begin() as conn:
-        assert job_states(conn) == {"done": 120}
+        assert job_states(conn) == {"done": 200}
     times.sort()
     # In no second are there more than the rate, the burst, and the two workers' slices.
     for first, start in enumerate(times):
         within = sum(start <= time < start + 1 for time in times[first:])
         assert within <= 40 + 40 + 2 * 20
-    assert times[-1] - times[0] >= (120 - 40 - 40) / 40
+    assert times[-1] - times[0] >= (200 - 40 - 40) / 40
 
 
 def test_a_limit_that_is_changed_holds_for_workers_that_run(

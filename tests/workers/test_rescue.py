@@ -194,7 +194,7 @@ def test_calls_that_wait_are_not_made_once_nobody_can_settle_them(
 
     async def scene() -> tuple[int, int]:
         async with serving() as stub:
-            offers = [listing("acme/m", url=stub.url, requests_per_minute=600)]
+            offers = [listing("acme/m", url=stub.url, requests_per_minute=120)]
             planned(engine, 60, offers)
             monkeypatch.setattr(drain, "flush", broken)
             async with desk_for(engine, offers) as desk:
