@@ -8,10 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from pyarrow import csv, parquet
+from pyarrow import parquet
 
 from scheduler.domain.errors import Refused
 from scheduler.domain.money import MOST_NUSD, NUSD_PER_USD
+from scheduler.reporting.csv_file import read_csv
 
 NEEDED = ("item_id", "option", "quality", "cost_usd")
 OPTIONAL = ("group", "tokens")
@@ -67,7 +68,9 @@ def read_table(path: Path, needed: tuple[str, ...], optional: tuple[str, ...] = 
             wanted = [name for name in (*needed, *optional) if name in names]
             table = parquet.read_table(path, columns=wanted)
         else:
-            names, table = _read_csv(path)
+            # Ids stay text, so that 007 is not 7; numbers are parsed below, where rows are known.
+            table = read_csv(path, text=TEXT, empty_is_null=True)
+            names = table.column_names
             table = table.select([name for name in (*needed, *optional) if name in names])
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
         raise BadEstimates(path, f"cannot be read as a table: {error}") from error
@@ -77,15 +80,6 @@ def read_table(path: Path, needed: tuple[str, ...], optional: tuple[str, ...] = 
             path, f"has no column {' and no '.join(missing)}; it has {', '.join(names)}"
         )
     return table
-
-
-def _read_csv(path: Path) -> tuple[list[str], pa.Table]:
-    # Ids stay text, so that 007 is not 7; numbers are parsed below, where rows are known.
-    options = csv.ConvertOptions(
-        column_types={name: pa.string() for name in TEXT}, strings_can_be_null=True
-    )
-    table = csv.read_csv(path, convert_options=options)
-    return table.column_names, table
 
 
 def read_estimates(path: Path) -> Estimates:

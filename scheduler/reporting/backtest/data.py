@@ -10,12 +10,12 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
 from scheduler.domain.errors import Refused
 from scheduler.reporting.backtest.prices import cost_from_tokens
+from scheduler.reporting.csv_file import ROW_BYTES_MAX, read_csv
 
 Floats = NDArray[np.float64]
 
@@ -134,13 +134,7 @@ def _read(path: Path, *, text: set[str]) -> pa.Table:
                 place = table.column_names.index(name)
                 table = table.set_column(place, name, table[name].cast(pa.string()))
             return table
-        return pyarrow.csv.read_csv(
-            path,
-            parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(text, pa.string()), strings_can_be_null=False
-            ),
-        )
+        return read_csv(path, text=text, empty_is_null=False)
     except (pa.ArrowException, OSError) as error:
         reason = None if path.suffix == ".parquet" else _fault(path)
         raise BadTable(path=path, reason=reason or str(error)) from None
@@ -149,6 +143,7 @@ def _read(path: Path, *, text: set[str]) -> pa.Table:
 def _fault(path: Path) -> str | None:
     """Where the CSV in *path* goes wrong, by row and column; None where Python sees nothing."""
     opened = gzip.open if path.suffix == ".gz" else open
+    usual = csv.field_size_limit(ROW_BYTES_MAX)
     try:
         # Every byte is a character of this encoding, so that the row is found, whatever it holds.
         with opened(path, "rt", encoding="latin-1", newline="") as file:
@@ -166,6 +161,8 @@ def _fault(path: Path) -> str | None:
                         return f"row {row}, column {name}: not in UTF-8; save the file as UTF-8"
     except (csv.Error, OSError, EOFError):
         pass
+    finally:
+        csv.field_size_limit(usual)
     return None
 
 
