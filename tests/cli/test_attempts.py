@@ -87,16 +87,26 @@ Written = Callable[[str], str]
 HEAD = "attempt_id,cost_usd\n"
 
 
+@pytest.mark.parametrize(
+    ("lines", "said", "spent_nusd", "waste_nusd"),
+    [
+        (f"\ufeffnote,{HEAD}x,{ANSWERED},0\ny,{WASTED},0.00000004\n",
+         "1 corrected, 1 had that cost already", 40, 40),
+        ("request_id,cost_usd\nr-2,0.00000002\nr-1,0\n", "2 corrected", 20, 20),
+    ],
+    ids=["by attempt", "by the provider's request"],
+)  # fmt: skip
 def test_a_file_of_corrections_is_taken_as_one(
-    run: Run, own_day_url: str, corrections: Written
-) -> None:
-    path = corrections(f"\ufeffnote,{HEAD}x,{ANSWERED},0\ny,{WASTED},0.00000004\n")
+    run: Run, own_day_url: str, corrections: Written, lines: str, said: str, spent_nusd: int,
+    waste_nusd: int,
+) -> None:  # fmt: skip
+    path = corrections(lines)
 
     told = run("attempts", "correct", "--csv", path, "--why", "invoice", database=own_day_url)
 
-    assert told.stdout == "1 corrected, 1 had that cost already\n"
+    assert told.stdout == f"{said}\n"
     [line] = json.loads(run("report", "budget", "--json", database=own_day_url).stdout)
-    assert (line["spent_nusd"], line["waste_nusd"]) == (40, 40)
+    assert (line["spent_nusd"], line["waste_nusd"]) == (spent_nusd, waste_nusd)
 
 
 @pytest.mark.parametrize(
@@ -125,18 +135,6 @@ def test_a_file_with_a_bad_line_corrects_nothing(
     assert reason in str(refused.exception)
     [budget] = json.loads(run("report", "budget", "--json", database=own_day_url).stdout)
     assert budget["spent_nusd"] == 100
-
-
-def test_a_file_may_name_calls_as_their_provider_does(
-    run: Run, own_day_url: str, corrections: Written
-) -> None:
-    path = corrections("request_id,cost_usd\nr-2,0.00000002\nr-1,0\n")
-
-    told = run("attempts", "correct", "--csv", path, "--why", "invoice", database=own_day_url)
-
-    assert told.stdout == "2 corrected\n"
-    [line] = json.loads(run("report", "budget", "--json", database=own_day_url).stdout)
-    assert (line["spent_nusd"], line["waste_nusd"]) == (20, 20)
 
 
 @pytest.mark.parametrize(

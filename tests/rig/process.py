@@ -86,11 +86,12 @@ class ProcessHandle:
     def wait_for_line(self, pattern: str, *, within_s: float = PATIENCE_S) -> re.Match[str]:
         """The first match of *pattern* (one line's text) in the output's lines that have ended."""
         line = re.compile(pattern, re.MULTILINE)
-        found = self.wait_for(
-            lambda: line.search(self.output, 0, self.output.rfind("\n") + 1),
-            within_s=within_s,
-            what=f"output like {pattern!r}",
-        )
+
+        def look() -> re.Match[str] | None:
+            said = self.output
+            return line.search(said, 0, said.rfind("\n") + 1)
+
+        found = self.wait_for(look, within_s=within_s, what=f"output like {pattern!r}")
         assert found is not None
         return found
 
